@@ -1,0 +1,65 @@
+"""The CPU target: how kernels are compiled and launched. The twin of `_cuda.py`."""
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+
+import numba
+import numpy as np
+
+from mcgen._compile import Formulas, formulas_digest
+
+DIGEST = formulas_digest()
+
+# error_model="numpy": division by zero gives an infinity instead of a branch and a Python exception in every loop.
+# "contract": a * b + c may be one fused multiply-add, as on CUDA. No other licence with floating point is given, but for
+# formulas marked `reorder`, which are sums whose order may change ("reassoc").
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}}
+REORDER = {"error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+
+
+def _compile_formula(function: Callable) -> Callable:
+    return numba.njit(**(REORDER if getattr(function, "reorder", False) else OPTIONS))(function)
+
+
+formulas = Formulas(_compile_formula)
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile `function` as a parallel kernel, when it is first called, and cache the result on disk."""
+    function.__qualname__ += "-" + DIGEST
+    return numba.njit(parallel=True, cache=True, nogil=True, **OPTIONS)(function)
+
+
+def helper(function: Callable) -> Callable:
+    """Compile a part of a kernel that only this target has."""
+    return numba.njit(**OPTIONS)(function)
+
+
+def kernels(room: str) -> ModuleType:
+    """The CPU kernels of a room ("rng", "ising", "rbm")."""
+    return importlib.import_module(f"mcgen.{room}.cpu")
+
+
+def require() -> None:
+    """A CPU is always there."""
+
+
+def describe() -> str:
+    """One line on the processor threads that kernels use."""
+    return f"cpu, {numba.get_num_threads()} threads"
+
+
+def to_device(array: np.ndarray) -> np.ndarray:
+    """The array where kernels of this target can reach it, C-contiguous."""
+    return np.ascontiguousarray(array)
+
+
+def to_host(array: np.ndarray) -> np.ndarray:
+    """The array as a NumPy array, after all kernels before it have finished."""
+    return array
+
+
+def launch(kernel: Callable, n_items: int, width: int, *arguments: object) -> None:
+    """Run a kernel over `n_items` pieces of work. The kernel shares them out among threads; `width` is for CUDA."""
+    kernel(*arguments)

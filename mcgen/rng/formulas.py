@@ -1,0 +1,55 @@
+"""Philox4x32-10, a counter-based random number generator, one round at a time.
+
+Salmon, Moraes, Dror & Shaw, Parallel random numbers: as easy as 1, 2, 3, SC'11, section 3.3; constants and known
+answers are those of the Random123 library. All words are 32-bit unsigned integers; products and sums are taken in 64
+bits and masked, so that plain Python (the CUDA simulator) and both compilers give the same bits.
+"""
+
+import numpy as np
+
+MASK = np.uint64(0xFFFFFFFF)
+SHIFT = np.uint64(32)
+MULTIPLIER_0 = np.uint64(0xD2511F53)
+MULTIPLIER_1 = np.uint64(0xCD9E8D57)
+WEYL_0 = np.uint64(0x9E3779B9)  # the golden ratio
+WEYL_1 = np.uint64(0xBB67AE85)  # sqrt(3) - 1
+ROUNDS = 10
+
+
+def philox4x32(c0, c1, c2, c3, k0, k1):
+    """Four random words from the counter (c0, c1, c2, c3) and the key (k0, k1): ten rounds of multiply and exchange."""
+    c0, c1, c2, c3 = np.uint32(c0), np.uint32(c1), np.uint32(c2), np.uint32(c3)
+    k0, k1 = np.uint32(k0), np.uint32(k1)
+    for _ in range(ROUNDS):
+        p0 = MULTIPLIER_0 * np.uint64(c0)
+        p1 = MULTIPLIER_1 * np.uint64(c2)
+        high0, low0 = np.uint32(p0 >> SHIFT), np.uint32(p0 & MASK)
+        high1, low1 = np.uint32(p1 >> SHIFT), np.uint32(p1 & MASK)
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 = np.uint32((np.uint64(k0) + WEYL_0) & MASK)
+        k1 = np.uint32((np.uint64(k1) + WEYL_1) & MASK)
+    return c0, c1, c2, c3
+
+
+def pick_word(words, index):
+    """The word number `index` (0 to 3) of the four that one counter gives."""
+    if index == 0:
+        return words[0]
+    if index == 1:
+        return words[1]
+    if index == 2:
+        return words[2]
+    return words[3]
+
+
+def uniform(word):
+    """A real number in the open interval (0, 1) from a 32-bit word: (word + 1/2) / 2^32.
+
+    An event of probability p, drawn as uniform(word) < p, happens with probability p to within 2^-33.
+    """
+    return (np.float64(word) + 0.5) * 2.3283064365386963e-10
+
+
+def pick_below(word, n):
+    """An integer in 0 ... n-1 from a 32-bit word: the high half of word * n (Lemire 2019), n below 2^32."""
+    return np.int64((np.uint64(word) * np.uint64(n)) >> SHIFT)

@@ -1,0 +1,17 @@
+"""What a stream of random words is for: the fourth word of every counter.
+
+Streams of different purposes never share a counter, whatever the seed, so a start state and the sweeps that follow it
+are independent. A number, once released, keeps its meaning.
+"""
+
+DERIVE_SEED = 0
+ISING_START = 1
+ISING_SWEEP = 2
+RBM_PARAMETERS = 3
+RBM_START = 4
+RBM_HIDDEN = 5
+RBM_VISIBLE = 6
+RBM_METROPOLIS = 7
+TRAINING_ORDER = 8
+TRAINING_CHAINS = 9
+STUDY_SPLIT = 10
