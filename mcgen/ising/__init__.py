@@ -1,0 +1,7 @@
+"""The Ising model: the truth that models are learned from and checked against."""
+
+from mcgen.ising import exact
+from mcgen.ising.lattice import Ising
+from mcgen.ising.sampling import Samples, sample
+
+__all__ = ["Ising", "Samples", "exact", "sample"]

@@ -1,0 +1,119 @@
+"""Ising kernels on the CPU. The twin of `cuda.py`: same functions, order and arguments."""
+
+import numpy as np
+from numba import prange
+
+from mcgen import _cpu
+from mcgen.rng.purpose import ISING_SWEEP
+
+rng = _cpu.formulas("mcgen.rng.formulas")
+ising = _cpu.formulas("mcgen.ising.formulas")
+
+
+@_cpu.kernel
+def single_flip_sweeps(
+    states,
+    draws,
+    flips,
+    neighbors,
+    couplings,
+    fields,
+    order,
+    random_sites,
+    beta,
+    rule,
+    n_sweeps,
+    thin,
+    first_step,
+    key0,
+    key1,
+):
+    """Sweep every chain n_sweeps times with single spin flips, keeping every `thin`-th state.
+
+    One thread takes one chain at a time and all its sweeps, so a chain stays in the cache of its core.
+
+    Parameters
+    ----------
+    states : int8 (n_chains, n_sites), modified
+        The spins, +-1.
+    draws : int8 (n_chains, n_draws, n_sites), modified
+        Filled with the states after sweeps thin, 2 thin, ...; n_draws may be 0.
+    flips : int64 (n_chains,), modified
+        The number of flips made is added.
+    neighbors, couplings : int32 and float64 (n_sites, n_neighbors)
+    fields : float64 (n_sites,)
+    order : int32 (n_sites,)
+        The sites in the order of a sweep.
+    random_sites : bool
+        If true, a sweep is n_sites choices of a random site instead.
+    beta : float64
+        1 / temperature.
+    rule : int
+        METROPOLIS or HEAT_BATH of formulas.py.
+    n_sweeps, thin : int
+    first_step : int
+        Number of sweeps made before: the random numbers of sweep k have step first_step + k.
+    key0, key1 : uint32
+        The seed.
+    """
+    n_sites = states.shape[1]
+    for chain in prange(states.shape[0]):
+        state = states[chain]
+        n_flips = 0
+        for sweep in range(n_sweeps):
+            step = first_step + sweep
+            # Four words from each counter: four sites in order, or two pairs of (which site, whether it flips).
+            updates = 2 if random_sites else 4
+            for block in range((n_sites + updates - 1) // updates):
+                words = rng.philox4x32(block, step, chain, ISING_SWEEP, key0, key1)
+                for index in range(min(updates, n_sites - updates * block)):
+                    if random_sites:
+                        site = rng.pick_below(rng.pick_word(words, 2 * index), n_sites)
+                        word = rng.pick_word(words, 2 * index + 1)
+                    else:
+                        site = order[updates * block + index]
+                        word = rng.pick_word(words, index)
+                    h = ising.local_field(state, site, neighbors, couplings, fields)
+                    if rng.uniform(word) < ising.flip_probability(rule, state[site], h, beta):
+                        state[site] = -state[site]
+                        n_flips += 1
+            draw = (sweep + 1) // thin - 1
+            if draws.shape[1] > 0 and (sweep + 1) % thin == 0:
+                for site in range(n_sites):
+                    draws[chain, draw, site] = state[site]
+        flips[chain] += n_flips
+
+
+@_cpu.kernel
+def state_energies(energies, high_energies, low_energies, cross_fields):
+    """The energy of every state, by state index.
+
+    The sites are split: the first k are "low", the others "high". A state is a pair (A, B) of a high and a low part and
+    its energy is E_A + E_B - sum_i f_i(A) s_i(B). With the low spins all down the last term is +sum f_i; turning spin i
+    up subtracts 2 f_i, so that the 2^k states of one A follow by doubling, one addition each.
+
+    One thread takes one A at a time.
+
+    Parameters
+    ----------
+    energies : float64 (n_high, n_low), modified
+    high_energies : float64 (n_high,)
+        E_A: bonds and fields within the high part.
+    low_energies : float64 (n_low,)
+        E_B, likewise.
+    cross_fields : float64 (n_high, k), n_low = 2**k
+        f_i(A): the field of the high part on low site i.
+    """
+    n_low_sites = cross_fields.shape[1]
+    for high in prange(energies.shape[0]):
+        row = energies[high]
+        total = 0.0
+        for site in range(n_low_sites):
+            total += cross_fields[high, site]
+        row[0] = total
+        for site in range(n_low_sites):
+            half = np.int64(1) << site
+            for low in range(half):
+                row[half + low] = row[low] - 2.0 * cross_fields[high, site]
+        for low in range(row.shape[0]):
+            row[low] += high_energies[high] + low_energies[low]
