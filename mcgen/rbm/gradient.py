@@ -1,0 +1,148 @@
+"""The two phases of the gradient of the log-likelihood.
+
+grad log p(v) = E[-grad E(v, h) | data] - E[-grad E(v, h) | model]: the positive phase lowers the energy of the data, the
+negative phase raises the energy of what the model produces (Hjorth-Jensen 2025, "Positive and negative phases").
+-dE/dW = v h, -dE/db = v, -dE/dc = h, with the hidden units replaced by their conditional means.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mcgen import backend, checks
+from mcgen.errors import InputError
+from mcgen.rbm.model import RBM
+
+
+class Gradient(NamedTuple):
+    """One number for each parameter: a phase, or the difference of two.
+
+    weights : float64, shape (n_visible, n_hidden)
+    visible_bias : float64, shape (n_visible,)
+    hidden_bias : float64, shape (n_hidden,)
+    """
+
+    weights: np.ndarray
+    visible_bias: np.ndarray
+    hidden_bias: np.ndarray
+
+    def minus(self, other: "Gradient") -> "Gradient":
+        """The difference, parameter by parameter.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mcgen.rbm import Gradient
+        >>> one = Gradient(np.ones((1, 1)), np.ones(1), np.ones(1))
+        >>> float(one.minus(one).weights[0, 0])
+        0.0
+        """
+        return Gradient(*(mine - its for mine, its in zip(self, other, strict=True)))
+
+
+def positive_phase(
+    model: RBM, v: np.ndarray, row_weights: np.ndarray | None = None, device: str = "cpu"
+) -> Gradient:
+    """The data-dependent term: the means of v h, v and h over the rows of data.
+
+    E_data[-grad E] = ( sum_n v_n <h>_{v_n}, sum_n v_n, sum_n <h>_{v_n} ) / n_rows.
+
+    Parameters
+    ----------
+    model : RBM
+    v : array, shape (n_rows, n_visible)
+        Data, states of the visible units.
+    row_weights : array, shape (n_rows,), optional
+        Weights of the rows, used as given (probabilities, say); by default 1 / n_rows each.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    Gradient
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, there are no rows, or a value is not a state of the visible units.
+    DeviceError
+        If the device cannot be used.
+
+    References
+    ----------
+    Hinton, Neural Comput. 14, 1771 (2002). Hjorth-Jensen (2025), "Expression for the gradients".
+
+    Examples
+    --------
+    >>> from mcgen import rbm
+    >>> model = rbm.RBM.random(n_visible=2, n_hidden=1, seed=0)
+    >>> rbm.positive_phase(model, [[0, 1], [1, 1]]).visible_bias.tolist()
+    [0.5, 1.0]
+    """
+    return _phase(model, v, row_weights, device)
+
+
+def negative_phase(
+    model: RBM, v: np.ndarray, row_weights: np.ndarray | None = None, device: str = "cpu"
+) -> Gradient:
+    """The model-dependent term: the means of v h, v and h over rows drawn from the model.
+
+    E_model[-grad E] = grad log Z, estimated over visible states that a Markov chain (or any other sampler) has drawn from
+    the model, with the hidden units summed out given each. `rbm.exact.negative_phase` has its exact value.
+
+    Parameters
+    ----------
+    model : RBM
+    v : array, shape (n_rows, n_visible)
+        States of the visible units, drawn from the model.
+    row_weights : array, shape (n_rows,), optional
+        Weights of the rows, used as given; by default 1 / n_rows each.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    Gradient
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, there are no rows, or a value is not a state of the visible units.
+    DeviceError
+        If the device cannot be used.
+
+    References
+    ----------
+    Hjorth-Jensen (2025), "The derivative of the partition function".
+
+    Examples
+    --------
+    >>> from mcgen import rbm
+    >>> model = rbm.RBM.random(n_visible=2, n_hidden=1, seed=0)
+    >>> rows = rbm.sample(model, n_chains=500, n_draws=1, thin=1, seed=1).states[:, -1]
+    >>> rbm.negative_phase(model, rows).weights.shape
+    (2, 1)
+    """
+    return _phase(model, v, row_weights, device)
+
+
+def _phase(model: RBM, v: np.ndarray, row_weights: np.ndarray | None, device: str) -> Gradient:
+    v = model.check_visible(v, exact_states=True)
+    if v.ndim != 2 or len(v) == 0:
+        raise InputError(f"v has shape {v.shape}; give a table of at least one row, shape (n_rows, {model.n_visible})")
+    if row_weights is None:
+        row_weights = np.full(len(v), 1.0 / len(v))
+    row_weights = checks.finite_array("row_weights", row_weights, (len(v),)).astype(np.float64, copy=False)
+    return phase_of_rows(model, v, row_weights, device)
+
+
+def phase_of_rows(model: RBM, v: np.ndarray, row_weights: np.ndarray, device: str) -> Gradient:
+    """The statistics of a phase, for rows that are known to be right: C-contiguous, in the model's dtype."""
+    target = backend.target(device)
+    kernels = target.kernels("rbm")
+    rows, weights, hidden_bias, row_weights = map(
+        target.to_device, (v, model.weights, model.hidden_bias, row_weights)
+    )
+    hidden = target.to_device(np.empty((len(v), model.n_hidden), model.dtype))
+    target.launch(kernels.layer_means, len(v), model.n_hidden, hidden, rows, weights, hidden_bias, model.hidden.low)
+    moments = [target.to_device(np.empty(array.shape)) for array in model.parameters]
+    target.launch(kernels.phase_statistics, model.n_visible + 1, model.n_hidden, *moments, rows, hidden, row_weights)
+    return Gradient(*map(target.to_host, moments))

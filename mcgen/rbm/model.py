@@ -1,0 +1,269 @@
+"""The restricted Boltzmann machine: parameters, energies and conditional means."""
+
+import numpy as np
+
+from mcgen import backend, checks, rng
+from mcgen.errors import InputError
+from mcgen.rbm import units
+
+
+class RBM:
+    """A restricted Boltzmann machine, p(v, h) = e^{-E(v, h)} / Z with E(v, h) = -b.v - c.h - v.W.h.
+
+    Parameters
+    ----------
+    weights : array, shape (n_visible, n_hidden)
+        W. If all three arrays are float32 the model stays in float32; otherwise it is float64.
+    visible_bias : array, shape (n_visible,)
+        b.
+    hidden_bias : array, shape (n_hidden,)
+        c.
+    visible, hidden : {"bernoulli", "spin"}
+        The states of the units: {0, 1} or {-1, +1}.
+
+    Attributes
+    ----------
+    weights, visible_bias, hidden_bias : read-only arrays
+    visible, hidden : Unit
+        With the fields `name` and `low`.
+    n_visible, n_hidden : int
+    dtype : float32 or float64
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit together, a parameter is NaN or infinite, or a unit kind is unknown.
+
+    References
+    ----------
+    Smolensky (1986), Hinton, Neural Comput. 14, 1771 (2002). Hjorth-Jensen (2025), "Probability model".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import rbm
+    >>> model = rbm.RBM(weights=np.ones((3, 2)), visible_bias=np.zeros(3), hidden_bias=np.zeros(2))
+    >>> float(model.energy([1, 1, 0], [1, 1]))
+    -4.0
+    """
+
+    def __init__(
+        self,
+        weights: np.ndarray,
+        visible_bias: np.ndarray,
+        hidden_bias: np.ndarray,
+        visible: str = "bernoulli",
+        hidden: str = "bernoulli",
+    ):
+        self.visible = units.unit("visible", visible)
+        self.hidden = units.unit("hidden", hidden)
+        weights = checks.finite_array("weights", weights, (None, None))
+        self.n_visible, self.n_hidden = weights.shape
+        if 0 in weights.shape:
+            raise InputError(f"weights has shape {weights.shape}; both layers need at least one unit")
+        visible_bias = checks.finite_array("visible_bias", visible_bias, (self.n_visible,))
+        hidden_bias = checks.finite_array("hidden_bias", hidden_bias, (self.n_hidden,))
+        parameters = (weights, visible_bias, hidden_bias)
+        self.dtype = np.dtype(np.float32 if all(array.dtype == np.float32 for array in parameters) else np.float64)
+        self.weights, self.visible_bias, self.hidden_bias = (
+            np.array(array, self.dtype, order="C") for array in parameters
+        )
+        for array in self.parameters:
+            array.setflags(write=False)
+
+    @classmethod
+    def random(
+        cls,
+        n_visible: int,
+        n_hidden: int,
+        seed: int,
+        scale: float = 0.01,
+        visible: str = "bernoulli",
+        hidden: str = "bernoulli",
+        dtype: type = np.float64,
+    ) -> "RBM":
+        """A model with weights drawn from a normal distribution of standard deviation `scale` and zero biases.
+
+        Raises
+        ------
+        InputError
+            If an argument is out of range.
+
+        Examples
+        --------
+        >>> from mcgen import rbm
+        >>> rbm.RBM.random(n_visible=16, n_hidden=4, seed=1)
+        RBM(n_visible=16, n_hidden=4, visible='bernoulli', hidden='bernoulli', dtype='float64')
+        """
+        n_visible = checks.integer("n_visible", n_visible, 1)
+        n_hidden = checks.integer("n_hidden", n_hidden, 1)
+        scale = checks.real("scale", scale)
+        weights = scale * rng.normals(seed, rng.purpose.RBM_PARAMETERS, n_visible, n_hidden)
+        return cls(weights.astype(dtype), np.zeros(n_visible, dtype), np.zeros(n_hidden, dtype), visible, hidden)
+
+    @property
+    def parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(weights, visible_bias, hidden_bias)."""
+        return self.weights, self.visible_bias, self.hidden_bias
+
+    def replace(self, weights: np.ndarray, visible_bias: np.ndarray, hidden_bias: np.ndarray) -> "RBM":
+        """A model of the same unit kinds with other parameters."""
+        return RBM(weights, visible_bias, hidden_bias, self.visible.name, self.hidden.name)
+
+    def transposed(self) -> "RBM":
+        """The same distribution with the names of the two layers exchanged."""
+        return RBM(self.weights.T, self.hidden_bias, self.visible_bias, self.hidden.name, self.visible.name)
+
+    def __repr__(self) -> str:
+        return (
+            f"RBM(n_visible={self.n_visible}, n_hidden={self.n_hidden}, visible={self.visible.name!r}, "
+            f"hidden={self.hidden.name!r}, dtype={self.dtype.name!r})"
+        )
+
+    def check_visible(self, v: np.ndarray, name: str = "v", exact_states: bool = False) -> np.ndarray:
+        """v in the model's dtype, C-contiguous, checked to fit the visible layer.
+
+        Raises
+        ------
+        InputError
+            If the last axis is not n_visible, a value is NaN or infinite, or a value lies outside the units' range
+            (or, with `exact_states`, is not one of their two states).
+        """
+        return self._check_layer(v, name, self.n_visible, self.visible, exact_states)
+
+    def check_hidden(self, h: np.ndarray, name: str = "h", exact_states: bool = False) -> np.ndarray:
+        """h, likewise for the hidden layer."""
+        return self._check_layer(h, name, self.n_hidden, self.hidden, exact_states)
+
+    def _check_layer(self, states: np.ndarray, name: str, n_units: int, unit: units.Unit, exact: bool) -> np.ndarray:
+        states = checks.finite_array(name, states)
+        if states.ndim == 0 or states.shape[-1] != n_units:
+            raise InputError(f"{name} has shape {states.shape}; its last axis must have length {n_units}, one for each unit")
+        if exact:
+            checks.alphabet(name, states, (unit.low, 1), unit.name)
+        elif states.size and (states.min() < unit.low or states.max() > 1):
+            raise InputError(
+                f"{name} has values from {states.min()} to {states.max()}, but {unit.name} units lie between {unit.low} "
+                "and 1; convert the data, for example with s = 2 v - 1 or v = (s + 1) / 2"
+            )
+        return np.ascontiguousarray(states, self.dtype)
+
+    def energy(self, v: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """E(v, h) = -b.v - c.h - v.W.h of each pair of rows.
+
+        Parameters
+        ----------
+        v : array, shape (..., n_visible)
+        h : array, shape (..., n_hidden)
+
+        Returns
+        -------
+        array, shape (...)
+
+        Raises
+        ------
+        InputError
+            If a shape does not fit or a value lies outside the units' range.
+        """
+        v, h = self.check_visible(v), self.check_hidden(h)
+        return -(v @ self.visible_bias) - h @ self.hidden_bias - ((v @ self.weights) * h).sum(axis=-1)
+
+    def free_energy(self, v: np.ndarray, device: str = "cpu") -> np.ndarray:
+        """F(v) = -log sum_h e^{-E(v, h)} = -b.v - sum_j log sum_{h_j} e^{h_j (c_j + sum_i v_i W_ij)}.
+
+        The marginal of the visible layer is p(v) = e^{-F(v)} / Z.
+
+        Parameters
+        ----------
+        v : array, shape (..., n_visible)
+        device : {"cpu", "cuda"}
+
+        Returns
+        -------
+        float64, shape (...)
+
+        Raises
+        ------
+        InputError
+            If a shape does not fit or a value lies outside the units' range.
+        DeviceError
+            If the device cannot be used.
+
+        References
+        ----------
+        Hinton, UTML TR 2010-003, eq. 25. Hjorth-Jensen (2025), "Marginal and conditional probabilities".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mcgen import rbm
+        >>> model = rbm.RBM(np.zeros((2, 3)), np.zeros(2), np.zeros(3))
+        >>> round(float(model.free_energy([0, 1])), 6)  # -3 log 2
+        -2.079442
+        """
+        v = self.check_visible(v)
+        return free_energy_of_rows(self, v.reshape(-1, self.n_visible), device).reshape(v.shape[:-1])
+
+    def hidden_mean(self, v: np.ndarray, device: str = "cpu") -> np.ndarray:
+        """<h_j> given v: p(h_j = 1 | v) = sigmoid(c_j + sum_i v_i W_ij) for Bernoulli units, tanh for spins.
+
+        Parameters
+        ----------
+        v : array, shape (..., n_visible)
+        device : {"cpu", "cuda"}
+
+        Returns
+        -------
+        array of the model's dtype, shape (..., n_hidden)
+
+        Raises
+        ------
+        InputError
+            If a shape does not fit or a value lies outside the units' range.
+        DeviceError
+            If the device cannot be used.
+        """
+        return _layer_means(self.check_visible(v), self.weights, self.hidden_bias, self.hidden.low, device)
+
+    def visible_mean(self, h: np.ndarray, device: str = "cpu") -> np.ndarray:
+        """<v_i> given h: p(v_i = 1 | h) = sigmoid(b_i + sum_j W_ij h_j) for Bernoulli units, tanh for spins.
+
+        Parameters
+        ----------
+        h : array, shape (..., n_hidden)
+        device : {"cpu", "cuda"}
+
+        Returns
+        -------
+        array of the model's dtype, shape (..., n_visible)
+
+        Raises
+        ------
+        InputError
+            If a shape does not fit or a value lies outside the units' range.
+        DeviceError
+            If the device cannot be used.
+        """
+        weights = np.ascontiguousarray(self.weights.T)
+        return _layer_means(self.check_hidden(h), weights, self.visible_bias, self.visible.low, device)
+
+
+def free_energy_of_rows(model: RBM, rows: np.ndarray, device: str) -> np.ndarray:
+    """F(v) of rows that are known to be right: C-contiguous, in the model's dtype."""
+    target = backend.target(device)
+    energies = target.to_device(np.empty(len(rows)))
+    fields = target.to_device(np.empty((len(rows), model.n_hidden)))
+    if len(rows):
+        arrays = map(target.to_device, (rows, model.weights, model.visible_bias, model.hidden_bias))
+        target.launch(target.kernels("rbm").free_energies, len(rows), 1, energies, fields, *arrays, model.hidden.low)
+    return target.to_host(energies)
+
+
+def _layer_means(states: np.ndarray, weights: np.ndarray, bias: np.ndarray, low: int, device: str) -> np.ndarray:
+    rows = states.reshape(-1, states.shape[-1])
+    target = backend.target(device)
+    means = target.to_device(np.empty((len(rows), len(bias)), weights.dtype))
+    if len(rows):
+        arrays = map(target.to_device, (rows, weights, bias))
+        target.launch(target.kernels("rbm").layer_means, len(rows), len(bias), means, *arrays, low)
+    return target.to_host(means).reshape(*states.shape[:-1], len(bias))
