@@ -4,7 +4,7 @@ from mcgen.rbm import exact
 from mcgen.rbm.gradient import Gradient, negative_phase, positive_phase
 from mcgen.rbm.model import RBM
 from mcgen.rbm.sampling import Samples, sample
-from mcgen.rbm.training import Trained, train
+from mcgen.rbm.training import Trained, join, train
 
 __all__ = [
     "RBM",
@@ -12,6 +12,7 @@ __all__ = [
     "Samples",
     "Trained",
     "exact",
+    "join",
     "negative_phase",
     "positive_phase",
     "sample",

@@ -15,6 +15,9 @@ from mcgen.rbm.model import RBM, free_energy_of_rows
 # The largest smaller layer whose states are summed: 2^28 states of 28 x 784 units take about an hour on two cores.
 MOST_SUMMED_UNITS = 28
 
+# States of the smaller layer times units of the other that are summed in about a second on two cores.
+QUICK_TERMS = 1 << 28
+
 # Low half of the enumerated layer: 2^8 rows of fields stay in the first-level cache.
 MOST_LOW_UNITS = 8
 # States listed at a time: their fields on a layer of 16 units fill 1 MiB and stay in the second-level cache.
@@ -27,6 +30,12 @@ def _smaller_layer_hidden(model: RBM) -> RBM:
     """The model in float64, turned so that its hidden layer is the smaller one: the layer to enumerate."""
     model = model.replace(*(array.astype(np.float64) for array in model.parameters))
     return model if model.n_hidden <= model.n_visible else model.transposed()
+
+
+def is_quick(model: RBM) -> bool:
+    """Whether `log_partition` takes about a second at most."""
+    small, large = sorted((model.n_visible, model.n_hidden))
+    return small <= MOST_SUMMED_UNITS and large << small <= QUICK_TERMS
 
 
 def check_summable(model: RBM) -> None:

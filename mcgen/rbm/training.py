@@ -16,9 +16,6 @@ from mcgen.rbm.sampling import Chains
 NEGATIVE_PHASES = ("exact", "cd", "pcd")
 OPTIMIZERS = ("adam", "sgd")
 
-# (states of the smaller layer) * (units of the other) up to which log Z is evaluated during training: below a second.
-MOST_TERMS = 1 << 27
-
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
@@ -34,7 +31,7 @@ class Trained:
     chains : int8, shape (n_chains, n_visible)
         The states of the model's Markov chains after the last step.
     settings : dict
-        All arguments of the training.
+        All arguments of the training, and n_rows, the number of rows of data.
     interrupted : bool
         Whether Ctrl-C ended it early; the history holds the completed epochs.
     """
@@ -145,10 +142,12 @@ def train(
     >>> bool(trained.history["kl_divergence"][-1] < 0.1)
     True
     """
-    settings = {name: value for name, value in locals().items() if name not in ("model", "v", "validation", "truth", "progress")}
+    not_settings = ("model", "v", "validation", "truth", "progress")
+    settings = {name: value for name, value in locals().items() if name not in not_settings}
     v = model.check_visible(v, "v", exact_states=True)
     if v.ndim != 2 or len(v) == 0:
         raise InputError(f"v has shape {v.shape}; give a table of at least one row, shape (n_rows, {model.n_visible})")
+    settings["n_rows"] = len(v)
     checks.choice("negative_phase", negative_phase, NEGATIVE_PHASES)
     gibbs_steps = checks.integer("gibbs_steps", gibbs_steps, 1)
     n_chains = checks.integer("n_chains", n_chains, 1)
@@ -247,8 +246,7 @@ class _Evaluator:
 
     def __init__(self, model: RBM, v: np.ndarray, truth: np.ndarray | None, device: str):
         self.v, self.truth, self.device = v, truth, device
-        small, large = sorted((model.n_visible, model.n_hidden))
-        self.feasible = small <= exact.MOST_SUMMED_UNITS and large << small <= MOST_TERMS
+        self.feasible = exact.is_quick(model)
         _, counts = np.unique(v, axis=0, return_counts=True)
         fractions = counts / len(v)
         self.data_entropy = float(-np.sum(fractions * np.log(fractions)))
@@ -263,3 +261,31 @@ class _Evaluator:
         if self.truth is not None:
             kl = exact.kl_divergence(self.truth, model, self.device)
         return {"log_partition": log_z, "log_likelihood": likelihood, "kl_divergence": kl}
+
+
+def join(first: Trained, second: Trained) -> Trained:
+    """Two stages of training as one: the model of the second, and both histories with the epochs numbered on.
+
+    Parameters
+    ----------
+    first, second : Trained
+        The second started from the model of the first.
+
+    Returns
+    -------
+    Trained
+        Its settings are those of the second stage, with those of the first under "first_stage".
+
+    Examples
+    --------
+    >>> from mcgen import rbm
+    >>> v = [[0, 1], [1, 0]]
+    >>> first = rbm.train(rbm.RBM.random(2, 1, seed=1), v, epochs=2)
+    >>> second = rbm.train(first.model, v, negative_phase="exact", epochs=3)
+    >>> rbm.join(first, second).history["epoch"].tolist()
+    [1, 2, 3, 4, 5]
+    """
+    history = {name: np.concatenate([first.history[name], second.history[name]]) for name in first.history}
+    history["epoch"] = np.arange(1, len(history["epoch"]) + 1)
+    settings = second.settings | {"first_stage": first.settings}
+    return Trained(second.model, history, second.chains, settings, second.interrupted)

@@ -1,0 +1,171 @@
+"""How right a model of lattice spins is: exact values and observables of truth, data and model, side by side."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcgen import enumeration, ising, observables, rbm, stats
+from mcgen.ising import Ising
+from mcgen.rbm import RBM
+from mcgen.results import Study
+
+# Rows of the table: observables per site.
+PER_SITE = {
+    "energy": "energy per site",
+    "abs_magnetization": "|magnetization| per site",
+    "heat_capacity": "heat capacity per site",
+}
+
+
+def evaluate(
+    model: RBM,
+    lattice: Ising,
+    temperature: float,
+    data: object,
+    samples: object,
+    test: np.ndarray | None = None,
+    device: str = "cpu",
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Compare a model with the Ising model that its data come from.
+
+    Parameters
+    ----------
+    model : RBM
+        With lattice.n_sites visible units, in row-major order.
+    lattice : Ising
+    temperature : float
+    data, samples : ising.Samples, rbm.Samples or arrays of states
+        What the model was trained on, and what was drawn from it.
+    test : array, shape (n_rows, n_visible), optional
+        Independent rows from the truth, as states of the visible units, for the log-likelihood.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    exact : dict
+        log_partition_truth, log_partition_model, kl_divergence and, with test rows, test_log_likelihood (mean log p(v) of
+        the model) and best_log_likelihood (the same of the truth, which no model can beat on average), each with
+        NAME_error, the standard error of the mean over the rows. NaN where a sum is out of reach.
+    observables : dict
+        For each observable NAME of `observables.summary`: NAME_truth (exact), NAME_data and NAME_model with NAME_data_error
+        and NAME_model_error, and NAME_model_exact from the enumerated model. Totals over the lattice.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit or a value is not a state.
+
+    Examples
+    --------
+    >>> from mcgen import ising, rbm
+    >>> from mcgen.evaluation import evaluate
+    >>> lattice = ising.Ising((2, 2))
+    >>> data = ising.sample(lattice, temperature=5.0, n_chains=100, n_draws=10, seed=1)
+    >>> model = rbm.RBM.random(n_visible=4, n_hidden=2, seed=1, visible="spin", hidden="spin")
+    >>> exact, table = evaluate(model, lattice, 5.0, data, rbm.sample(model, n_chains=100, n_draws=10, seed=2))
+    >>> round(exact["log_partition_truth"], 6), round(table["energy_truth"], 6)
+    (3.073979, -5.079337)
+    """
+    nan = float("nan")
+    exact = {"log_partition_truth": nan, "log_partition_model": nan, "kl_divergence": nan}
+    table: dict[str, float] = {}
+    enumerable = lattice.n_sites <= enumeration.MOST_LISTED_UNITS
+    summable = rbm.exact.is_quick(model)
+    if summable:
+        exact["log_partition_model"] = rbm.exact.log_partition(model, device)
+    if enumerable:
+        truth = ising.exact.probabilities(lattice, temperature, device)
+        thermo = ising.exact.thermodynamics(lattice, temperature, device)
+        log_model = rbm.exact.log_probabilities(model, device)
+        exact["log_partition_truth"] = thermo.log_partition
+        exact["kl_divergence"] = enumeration.kl_divergence(truth, log_model)
+        of_model = ising.exact.averages(lattice, np.exp(log_model), temperature, device)
+        for name in observables.NAMES:
+            table[f"{name}_truth"] = getattr(thermo, name)
+            table[f"{name}_model_exact"] = of_model[name]
+    if test is not None:
+        if summable:
+            rows = -model.free_energy(test, device) - exact["log_partition_model"]
+            exact |= _mean_with_error("test_log_likelihood", rows)
+        if enumerable:
+            spins = observables.spins(test, lattice)
+            rows = -lattice.energy(spins) / temperature - exact["log_partition_truth"]
+            exact |= _mean_with_error("best_log_likelihood", rows)
+    for source, run in (("data", data), ("model", samples)):
+        for name, estimate in observables.summary(run, lattice, temperature).items():
+            table[f"{name}_{source}"] = estimate.value
+            table[f"{name}_{source}_error"] = estimate.error
+    return exact, table
+
+
+def _mean_with_error(name: str, rows: np.ndarray) -> dict[str, float]:
+    return {name: float(rows.mean()), f"{name}_error": float(rows.std(ddof=1) / math.sqrt(len(rows)))}
+
+
+def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
+    """One dict for each temperature, as a dict of arrays over temperature; NaN where a row lacks a name.
+
+    Examples
+    --------
+    >>> from mcgen import evaluation
+    >>> evaluation.columns([{"a": 1.0}, {"a": 2.0}])["a"].tolist()
+    [1.0, 2.0]
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: np.array([row.get(name, float("nan")) for row in rows]) for name in names}
+
+
+def table(study: Study) -> str:
+    """The evaluation of a study as text: quantities down, temperatures across; errors in brackets, exact values without.
+
+    Parameters
+    ----------
+    study : Study
+        With `exact` and `observables` as `evaluate` and `columns` make them, and a lattice.
+
+    Returns
+    -------
+    str
+    """
+    n_sites = study.lattice.n_sites
+    exact, values = study.exact, study.observables
+
+    def cells(name: str, source: dict[str, np.ndarray], digits: str, scale: float = 1.0) -> list[str]:
+        column = source.get(name, np.full(len(study.temperatures), np.nan)) * scale
+        errors = source.get(f"{name}_error")
+        if errors is None:
+            return [f"{value:{digits}}" if math.isfinite(value) else "-" for value in column]
+        return [
+            stats.format_error(float(value), float(error)) if math.isfinite(value) else "-"
+            for value, error in zip(column, errors * scale, strict=True)
+        ]
+
+    lines = [
+        ("log Z of the truth", "exact", cells("log_partition_truth", exact, ".8f")),
+        ("log Z of the model", "exact", cells("log_partition_model", exact, ".8f")),
+        ("KL(truth || model), nats", "exact", cells("kl_divergence", exact, ".5f")),
+    ]
+    if "test_log_likelihood" in exact or "best_log_likelihood" in exact:
+        lines += [
+            ("test log-likelihood", "model", cells("test_log_likelihood", exact, ".5f")),
+            ("", "best possible", cells("best_log_likelihood", exact, ".5f")),
+        ]
+    for name, words in PER_SITE.items():
+        for source, label in (
+            ("truth", "truth, exact"),
+            ("data", "data"),
+            ("model", "model, sampled"),
+            ("model_exact", "model, exact"),
+        ):
+            lines.append((words, label, cells(f"{name}_{source}", values, ".6f", 1 / n_sites)))
+            words = ""
+    header = ("", "", [f"T = {temperature:g}" for temperature in study.temperatures])
+    widths = [max(len(line[0]) for line in lines), max(len(line[1]) for line in lines)]
+    cell_width = max(len(cell) for line in [header, *lines] for cell in line[2])
+    text = []
+    for first, second, row in [header, *lines]:
+        text.append(f"{first:{widths[0]}}  {second:{widths[1]}}  " + "  ".join(f"{cell:>{cell_width}}" for cell in row))
+        if not first and not second:
+            text.append("-" * len(text[0]))
+    return "\n".join(text)

@@ -1,0 +1,245 @@
+"""Figures of what was learned, with the exact values beside it."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mcgen import enumeration, ising, rbm, results
+from mcgen.errors import InputError
+from mcgen.evaluation import PER_SITE
+from mcgen.results import Study
+
+COLORS = {"truth": "black", "data": "tab:blue", "model": "tab:red"}
+# Rows of a figure; more temperatures than this are thinned out evenly.
+MOST_ROWS = 6
+
+
+def report(source: Study | str | Path, output: str | Path, overwrite: bool = False) -> Path:
+    """Draw the report of a trained model: one row of panels for each temperature, and the observables below.
+
+    The panels are the learning curve, the probability of every state in the model against the truth (where both can be
+    enumerated), the weights of each hidden unit as an image of the lattice, and states drawn from the model.
+
+    Parameters
+    ----------
+    source : Study, str or Path
+        A study that holds trained models, or a file of one.
+    output : str or Path
+        An image file; its ending chooses the format (.png, .pdf, .svg).
+    overwrite : bool
+        Whether a file that is there may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If the source cannot be read or the output exists or cannot be written.
+    InputError
+        If the source holds no trained model, or the ending of the output is no image format.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from mcgen import rbm, report
+    >>> trained = rbm.train(rbm.RBM.random(4, 2, seed=1), [[0, 0, 1, 1], [1, 1, 0, 0]], epochs=5, n_chains=4)
+    >>> from mcgen.results import Study
+    >>> output = pathlib.Path(tempfile.mkdtemp()) / "report.png"
+    >>> report.report(Study(models=(trained.model,), trained=(trained,)), output).exists()
+    True
+    """
+    output = results.check_output(output, overwrite)
+    study = source if isinstance(source, Study) else results.load_study(source)
+    if not study.trained:
+        raise InputError("there is no trained model to report on; give a file written by 'mcgen rbm train'")
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    ending = output.suffix.lstrip(".").lower()
+    if ending not in formats:
+        raise InputError(f"output={output.name!r} does not end in an image format; use .png, .pdf or .svg")
+    figure = draw(study)
+    figure.savefig(output, format=ending, dpi=130)
+    return output
+
+
+def draw(study: Study) -> Figure:
+    """The report as a matplotlib figure; see `report`."""
+    count = len(study.trained)
+    rows = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
+    has_observables = bool(study.observables and study.temperatures and study.lattice)
+    n_rows = len(rows) + has_observables
+    heights = [3.6] * len(rows) + [5.0] * has_observables
+    figure = Figure(figsize=(16, sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    parts = figure.subfigures(n_rows, 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, k in zip(parts, rows, strict=False):
+        temperature = study.temperatures[k] if study.temperatures else None
+        label = "" if temperature is None else f"T = {temperature:g}"
+        part.suptitle(_title(study, k, label), fontsize=12, fontweight="bold")
+        curve, states, weights, samples = part.subplots(1, 4)
+        learning_curve(curve, study.trained[k])
+        state_by_state(states, study.trained[k], study.lattice, temperature)
+        weight_images(weights, study.trained[k].model, study.lattice)
+        sample_images(samples, study.trained[k], study.lattice)
+    if has_observables:
+        parts[-1].suptitle("Observables: exact, of the data, and of states drawn from the model", fontsize=12, fontweight="bold")
+        panels = parts[-1].subplots(2, len(PER_SITE), sharex="col", height_ratios=(2, 1))
+        for k, name in enumerate(PER_SITE):
+            observable(panels[0, k], study, name)
+            deviation(panels[1, k], study, name)
+    return figure
+
+
+def _title(study: Study, k: int, label: str) -> str:
+    model = study.trained[k].model
+    words = [label, f"RBM with {model.n_visible} visible and {model.n_hidden} hidden {model.hidden.name} units"]
+    history = study.trained[k].history
+    if np.isfinite(history["kl_divergence"]).any() and "kl_divergence" in study.exact:
+        words.append(f"exact KL(truth || model) = {np.atleast_1d(study.exact['kl_divergence'])[k]:.2g} nats")
+    return ",  ".join(word for word in words if word)
+
+
+def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
+    """Exact log-likelihood or KL against the epoch where it was evaluated, otherwise the reconstruction error."""
+    history = trained.history
+    epoch = history["epoch"]
+    evaluated = np.isfinite(history["kl_divergence"])
+    if evaluated.any():
+        kl = history["kl_divergence"][evaluated]
+        axes.plot(epoch[evaluated], kl, "o-", color=COLORS["model"], markersize=3, label="exact KL divergence (left)")
+        if (kl > 0).all():
+            axes.set_yscale("log")
+        axes.set_ylabel("KL divergence, nats")
+        other = axes.twinx()
+    else:
+        other = axes
+    line = other.plot(
+        epoch, history["reconstruction_error"], color="tab:gray", linewidth=1, label="reconstruction error"
+    )
+    other.set_ylabel("reconstruction error per unit", color="tab:gray")
+    other.tick_params(axis="y", colors="tab:gray")
+    axes.set_xlabel("epoch")
+    axes.set_title("Learning curve", fontsize=10)
+    axes.legend(handles=[*(axes.lines if other is not axes else []), *line], fontsize=7)
+
+
+def state_by_state(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None, temperature: float | None) -> None:
+    """The model's probability of every state against the true one, both axes logarithmic."""
+    axes.set_title("Every state: model against truth", fontsize=10)
+    if lattice is None or temperature is None:
+        return _say(axes, "the true distribution\nis not known")
+    if lattice.n_sites > enumeration.MOST_LISTED_UNITS:
+        return _say(axes, f"2^{lattice.n_sites} states\nare too many to list")
+    truth = ising.exact.probabilities(lattice, temperature)
+    model_log = rbm.exact.log_probabilities(trained.model)
+    # States that the truth makes practically impossible would squeeze the rest into a corner.
+    shown = truth > 1e-12 * truth.max()
+    x, y = np.log10(truth[shown]), model_log[shown] / np.log(10)
+    axes.hexbin(x, y, gridsize=45, bins="log", mincnt=1, cmap="Reds", linewidths=0.2)
+    ends = np.array([x.min(), x.max()])
+    axes.plot(ends, ends, color=COLORS["truth"], linewidth=1, label="model = truth")
+    n_rows = trained.settings.get("n_rows")
+    if n_rows:
+        axes.axvline(-np.log10(n_rows), color="gray", linewidth=1, linestyle=":", label=f"once in the {n_rows:,} rows of data")
+    axes.set_xlabel("log10 of the true probability")
+    axes.set_ylabel("log10 of the model's probability")
+    axes.legend(fontsize=7, loc="upper left")
+    return None
+
+
+def weight_images(axes: Axes, model: rbm.RBM, lattice: ising.Ising | None) -> None:
+    """The weights of each hidden unit, folded to the lattice, in a mosaic."""
+    shown = min(model.n_hidden, 64)
+    order = np.argsort(-np.linalg.norm(model.weights, axis=0))[:shown]
+    limit = np.abs(model.weights).max() or 1.0
+    title = f"Weights of {'all' if shown == model.n_hidden else 'the strongest'} {shown} hidden units"
+    image = _mosaic(model.weights.T[order], lattice)
+    _show_mosaic(axes, image, title, "RdBu_r", -limit, limit, bar=True)
+
+
+def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None) -> None:
+    """States of the model's Markov chains after training."""
+    states = trained.chains[:36]
+    low = trained.model.visible.low
+    image = _mosaic(states.astype(float), lattice)
+    _show_mosaic(axes, image, f"{len(states)} states of the model's chains (dark: up)", "Greys", low, 1, bar=False)
+
+
+def observable(axes: Axes, study: Study, name: str) -> None:
+    """One observable per site against the temperature: exact curve, data and model with error bars."""
+    n_sites = study.lattice.n_sites
+    temperatures = np.array(study.temperatures)
+    if n_sites <= 16:
+        fine = np.linspace(temperatures.min() * 0.9, temperatures.max() * 1.1, 60)
+        exact = [getattr(ising.exact.thermodynamics(study.lattice, t), name) / n_sites for t in fine]
+        axes.plot(fine, exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0)
+    else:
+        exact = study.observables.get(f"{name}_truth", np.full(len(temperatures), np.nan)) / n_sites
+        axes.plot(temperatures, exact, "_", markersize=24, color=COLORS["truth"], label="exact", zorder=0)
+    _error_bars(axes, study, name, np.zeros(len(temperatures)))
+    axes.set_ylabel(PER_SITE[name])
+    axes.legend(fontsize=7)
+
+
+def deviation(axes: Axes, study: Study, name: str) -> None:
+    """The same minus the exact value, where error bars can be seen."""
+    axes.set_xlabel("temperature")
+    if f"{name}_truth" not in study.observables:
+        _say(axes, "no exact value")
+        return
+    axes.axhline(0.0, color=COLORS["truth"], linewidth=1)
+    _error_bars(axes, study, name, study.observables[f"{name}_truth"] / study.lattice.n_sites)
+    axes.set_ylabel("minus exact")
+
+
+def _error_bars(axes: Axes, study: Study, name: str, subtracted: np.ndarray) -> None:
+    temperatures = np.array(study.temperatures)
+    n_sites = study.lattice.n_sites
+    apart = 0.008 * (np.ptp(temperatures) or 1.0)  # so that the error bars of the two do not hide each other
+    for source, shift, marker in (("data", -apart, "o"), ("model", apart, "s")):
+        value = study.observables[f"{name}_{source}"] / n_sites - subtracted
+        error = study.observables[f"{name}_{source}_error"] / n_sites
+        label = f"{source}, with one standard error"
+        style = {"fmt": marker, "markersize": 4, "capsize": 3, "color": COLORS[source], "label": label}
+        axes.errorbar(temperatures + shift, value, error, **style)
+
+
+def _mosaic(vectors: np.ndarray, lattice: ising.Ising | None) -> np.ndarray:
+    """Vectors over the lattice's sites as tiles of one image, with a gap of NaN between."""
+    shape = _tile_shape(vectors.shape[1], lattice)
+    columns = int(np.ceil(np.sqrt(len(vectors) * shape[0] / shape[1])))
+    n_rows = -(-len(vectors) // columns)
+    image = np.full((n_rows * (shape[0] + 1) - 1, columns * (shape[1] + 1) - 1), np.nan)
+    for k, vector in enumerate(vectors):
+        row, column = divmod(k, columns)
+        y, x = row * (shape[0] + 1), column * (shape[1] + 1)
+        image[y : y + shape[0], x : x + shape[1]] = vector.reshape(shape)
+    return image
+
+
+def _tile_shape(n_units: int, lattice: ising.Ising | None) -> tuple[int, int]:
+    if lattice is not None and lattice.n_dims == 2:
+        return lattice.shape
+    if lattice is not None and lattice.n_dims > 2:
+        return (n_units // lattice.shape[-1], lattice.shape[-1])  # layers on top of each other
+    side = int(np.sqrt(n_units))
+    return (side, side) if side * side == n_units and lattice is None else (1, n_units)
+
+
+def _show_mosaic(axes: Axes, image: np.ndarray, title: str, colors: str, low: float, high: float, bar: bool) -> None:
+    axes.set_facecolor("lightgray")
+    picture = axes.imshow(image, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=10)
+    if bar:
+        axes.figure.colorbar(picture, ax=axes, shrink=0.8)
+
+
+def _say(axes: Axes, words: str) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="gray")
