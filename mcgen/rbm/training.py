@@ -186,7 +186,8 @@ def train(
                     gradient = phase_of_rows(model, batch, np.full(len(batch), 1 / len(batch)), device).minus(
                         _negative_phase(model, negative_phase, gibbs_steps, chains, batch, device)
                     )
-                    parameters, state = step_rule.step(parameters, gradient, state, rates[epoch])
+                    with np.errstate(all="ignore"):  # a diverging step is caught, and explained, just below
+                        parameters, state = step_rule.step(parameters, gradient, state, rates[epoch])
                     model = _replace(model, parameters, epoch + 1, rates[epoch])
                 if negative_phase == "exact":  # for the free-energy gap only
                     chains.advance(model, gibbs_steps, device=device)

@@ -1,0 +1,81 @@
+import math
+
+import numpy as np
+import pytest
+from mcgen import _cpu, formulas
+from mcgen.ising import formulas as ising
+from mcgen.rbm import formulas as rbm
+from scipy import special
+
+FIELDS = np.concatenate([np.linspace(-800, 800, 4001), np.logspace(-300, 2, 200), -np.logspace(-300, 2, 200), [0.0]])
+LOWS = (0, -1)
+
+
+def each(function, *arguments):
+    return np.array([function(*row) for row in np.broadcast(*arguments)])
+
+
+def test_exp_negative_is_accurate_over_its_range():
+    x = -np.concatenate([np.linspace(0, 708, 100001), np.logspace(-300, 2, 1000)])
+    compiled = _cpu.formulas("mcgen.formulas").exp_negative
+    for function in (formulas.exp_negative, compiled):
+        assert np.max(np.abs(each(function, x[::10]) / np.exp(x[::10]) - 1)) < 5e-16
+    assert 0 < compiled(-800.0) < 1e-307
+    assert 0 < compiled(-1e308) < 1e-307
+    assert compiled(0.0) == 1.0
+
+
+def test_sigmoid():
+    got = each(formulas.sigmoid, FIELDS)
+    normal = FIELDS > -700
+    assert np.max(np.abs(got[normal] / special.expit(FIELDS[normal]) - 1)) < 1e-15
+    assert (got[~normal] < 1e-300).all()
+
+
+def test_metropolis_acceptance_obeys_detailed_balance():
+    for x in (1e-9, 0.1, 1.0, 30.0, 600.0):
+        assert formulas.metropolis_acceptance(-x) == 1.0
+        assert formulas.metropolis_acceptance(x) == pytest.approx(math.exp(-x), rel=1e-15)
+    assert formulas.metropolis_acceptance(0.0) == 0.5
+
+
+def test_heat_bath_obeys_detailed_balance():
+    for h in (0.0, 0.3, 5.0):
+        up = ising.flip_probability(ising.HEAT_BATH, -1, h, 0.7)
+        down = ising.flip_probability(ising.HEAT_BATH, 1, h, 0.7)
+        assert up + down == pytest.approx(1.0, abs=1e-15)
+        assert up / down == pytest.approx(math.exp(2 * 0.7 * h), rel=1e-13)
+
+
+@pytest.mark.parametrize("low", LOWS)
+def test_cumulant_is_log_of_the_sum_over_two_states(low):
+    expected = np.logaddexp(low * FIELDS, FIELDS)
+    assert np.allclose(each(rbm.cumulant, low, FIELDS), expected, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("low", LOWS)
+def test_mean_is_the_derivative_of_the_cumulant(low):
+    step = 1e-5
+    x = np.linspace(-20, 20, 401)
+    slope = (each(rbm.cumulant, low, x + step) - each(rbm.cumulant, low, x - step)) / (2 * step)
+    assert np.allclose(each(rbm.mean, low, x), slope, atol=1e-9)
+    assert np.allclose(each(rbm.mean, low, x), special.expit(x) if low == 0 else np.tanh(x), rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("low", LOWS)
+@pytest.mark.parametrize("n", [1, 7, 512, 513, 1500])
+def test_cumulant_sum(low, n):
+    random = np.random.default_rng(n)
+    fields, shift = random.normal(scale=20, size=n), random.normal(scale=20, size=n)
+    x = fields - 1.5 * shift
+    for function in (rbm.cumulant_sum, _cpu.formulas("mcgen.rbm.formulas").cumulant_sum):
+        assert function(low, fields, shift, -1.5) == pytest.approx(np.logaddexp(low * x, x).sum(), rel=1e-13)
+
+
+def test_add_log_weight_sums_in_any_order():
+    weights = [3.0, -700.0, 900.0, 899.0, -5.0]
+    for order in (weights, weights[::-1], sorted(weights)):
+        maximum, total = -math.inf, 0.0
+        for weight in order:
+            maximum, total = rbm.add_log_weight(maximum, total, weight)
+        assert maximum + math.log(total) == pytest.approx(special.logsumexp(weights), rel=1e-15)

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from mcgen import enumeration, ising, optim, rbm
+from mcgen.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def data():
+    lattice = ising.Ising((2, 3), periodic=False)
+    run = ising.sample(lattice, temperature=2.0, n_chains=1000, n_draws=2, thin=20, burn_in=100, seed=1)
+    return run.states.reshape(-1, 6), ising.exact.probabilities(lattice, 2.0)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("negative_phase", ["exact", "cd", "pcd"])
+@pytest.mark.parametrize("units", ["spin", "bernoulli"])
+def test_training_approaches_the_truth(data, negative_phase, optimizer, units):
+    v, truth = data
+    v = v if units == "spin" else (v + 1) // 2
+    start = rbm.RBM.random(6, 6, seed=2, scale=0.1, visible=units, hidden=units)
+    # Units 0/1 are badly conditioned on data that are symmetric under a spin flip, and take longer.
+    rate = {"adam": 0.02, "sgd": 0.2}[optimizer] * (1 if units == "spin" else 3)
+    trained = rbm.train(
+        start, v, negative_phase=negative_phase, epochs=40 if units == "spin" else 150, batch_size=100, learning_rate=rate,
+        final_learning_rate=rate / 20, optimizer=optimizer, truth=truth, seed=3, validation=v[:100],
+    )  # fmt: skip
+    history = trained.history
+    assert history["kl_divergence"][-1] < 0.03
+    assert rbm.exact.kl_divergence(truth, start) > 0.3
+    assert history["kl_divergence"][-1] == pytest.approx(rbm.exact.kl_divergence(truth, trained.model))
+    assert history["log_likelihood"][-1] == pytest.approx(rbm.exact.log_likelihood(trained.model, v))
+    assert history["log_partition"][-1] == pytest.approx(rbm.exact.log_partition(trained.model))
+    assert np.isfinite(history["kl_divergence"]).sum() == 10
+    for name in ("reconstruction_error", "free_energy_gap", "validation_gap"):
+        assert np.isfinite(history[name]).all()
+    image = trained.model.visible_mean(trained.model.hidden_mean(v))
+    assert history["reconstruction_error"][-1] == pytest.approx(np.mean((v - image) ** 2))
+    gap = trained.model.free_energy(v[:100]).mean() - trained.model.free_energy(v).mean()
+    assert history["validation_gap"][-1] == pytest.approx(gap)
+    gap = trained.model.free_energy(v).mean() - trained.model.free_energy(trained.chains).mean()
+    assert history["free_energy_gap"][-1] == pytest.approx(gap)
+
+
+def test_the_exact_fit_is_a_maximum_of_the_likelihood(data):
+    v, _ = data
+    trained = rbm.train(
+        rbm.RBM.random(6, 2, seed=2, scale=0.1, visible="spin", hidden="spin"), v, negative_phase="exact", epochs=600,
+        batch_size=len(v), learning_rate=0.05, final_learning_rate=0.001, evaluate_every=600,
+    )  # fmt: skip
+    gradient = rbm.exact.gradient(trained.model, v)
+    assert max(np.abs(part).max() for part in gradient) < 1e-3
+
+
+def test_kl_without_truth_refers_to_the_data(data):
+    v, _ = data
+    start = rbm.RBM.random(6, 3, seed=2, visible="spin", hidden="spin")
+    trained = rbm.train(start, v, epochs=2, seed=1)
+    of_data = enumeration.empirical_distribution(v)
+    assert trained.history["kl_divergence"][-1] == pytest.approx(rbm.exact.kl_divergence(of_data, trained.model))
+
+
+def test_one_epoch_of_exact_sgd_by_hand(data):
+    v, _ = data
+    start = rbm.RBM.random(6, 3, seed=2, scale=0.5, visible="spin", hidden="spin")
+    trained = rbm.train(
+        start, v, negative_phase="exact", epochs=1, batch_size=len(v), learning_rate=0.3, optimizer="sgd", momentum=0.0
+    )
+    for new, old, slope in zip(trained.model.parameters, start.parameters, rbm.exact.gradient(start, v), strict=True):
+        assert np.allclose(new, old + 0.3 * slope, rtol=1e-12)
+
+
+def test_every_row_is_used_once_in_an_epoch(data, monkeypatch):
+    v, _ = data
+    from mcgen.rbm import training
+
+    rows = []
+    original = training.phase_of_rows
+    monkeypatch.setattr(training, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1])
+    rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v[:1003], negative_phase="exact", epochs=1, batch_size=100)
+    sizes = [len(batch) for batch in rows]
+    assert sum(sizes) == 1003
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(map(tuple, np.concatenate(rows))) == sorted(map(tuple, v[:1003].astype(float)))
+
+
+def test_float32_models_train_in_float32(data):
+    v, _ = data
+    start = rbm.RBM.random(6, 3, seed=2, visible="spin", dtype=np.float32)
+    trained = rbm.train(start, v, epochs=2)
+    assert trained.model.dtype == np.float32
+    assert trained.history["free_energy_gap"].dtype == np.float64
+
+
+def test_ctrl_c_returns_what_is_there(data, monkeypatch):
+    v, _ = data
+    from mcgen.rbm import training
+
+    calls = []
+
+    def interrupted_later(*arguments):
+        calls.append(1)
+        if len(calls) > 50:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    original = training._negative_phase
+    monkeypatch.setattr(training, "_negative_phase", interrupted_later)
+    trained = rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v, epochs=9, batch_size=100)
+    assert trained.interrupted
+    assert trained.history["epoch"].tolist() == [1, 2]
+
+
+def test_divergence_is_an_error_that_names_the_learning_rate(data):
+    v, _ = data
+    with pytest.raises(InputError, match=r"diverged in epoch .* smaller learning rate"):
+        rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v, optimizer="sgd", learning_rate=1e308, epochs=5)
+
+
+def test_joined_histories(data):
+    v, _ = data
+    first = rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v, epochs=3)
+    second = rbm.train(first.model, v, negative_phase="exact", epochs=2)
+    both = rbm.join(first, second)
+    assert both.history["epoch"].tolist() == [1, 2, 3, 4, 5]
+    assert both.model is second.model
+    assert both.settings["first_stage"]["negative_phase"] == "pcd"
+
+
+def test_adam_against_the_paper():
+    rate, mean_decay, square_decay, epsilon = 0.1, 0.9, 0.999, 1e-8
+    optimizer = optim.adam()
+    parameters = (np.array([1.0, -2.0]),)
+    state = optimizer.start(parameters)
+    x, m, s = parameters[0].copy(), np.zeros(2), np.zeros(2)
+    for t in range(1, 6):
+        gradient = np.array([np.sin(t), 10.0 * t])
+        parameters, state = optimizer.step(parameters, (gradient,), state, rate)
+        m = mean_decay * m + (1 - mean_decay) * gradient
+        s = square_decay * s + (1 - square_decay) * gradient**2
+        x += rate * (m / (1 - mean_decay**t)) / (np.sqrt(s / (1 - square_decay**t)) + epsilon)
+        assert np.allclose(parameters[0], x, rtol=1e-13)
+
+
+def test_momentum_by_hand():
+    optimizer = optim.sgd(momentum=0.9)
+    parameters, state = (np.array([0.0]),), (np.array([0.0]),)
+    for expected in (0.1, 0.29, 0.561):
+        parameters, state = optimizer.step(parameters, (np.array([1.0]),), state, 0.1)
+        assert parameters[0][0] == pytest.approx(expected)
