@@ -25,7 +25,7 @@ def exp_negative(x):
     it is a handful of multiplications and additions without a branch, so that a loop over it is vectorised: five times
     faster on a CPU. 2^n is written directly into the exponent bits.
     """
-    x = max(x, MOST_NEGATIVE)
+    x = max(np.float64(x), MOST_NEGATIVE)  # the rounding below needs all 53 bits, also of a float32 x
     shifted = x * LOG2_E + ROUNDER
     n = shifted - ROUNDER
     r = (x - n * LN2_HIGH) - n * LN2_LOW

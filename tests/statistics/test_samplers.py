@@ -1,0 +1,192 @@
+"""Every sampler against exact probabilities, by a chi-square test that a wrong acceptance of one percent fails.
+
+Each draw is the last state of a chain of its own, so draws are independent and the test needs no correction. Chains start
+from random states: a sampler that does not reach every state fails as well. The p-values of several seeds are combined.
+"""
+
+import types
+
+import numba
+import numpy as np
+import pytest
+from mcgen import _cpu, enumeration, ising, rbm, stats
+from mcgen.ising import cpu as ising_cpu
+from mcgen.rbm import cpu as rbm_cpu
+from models import KINDS, random_model
+from scipy.stats import chi2, combine_pvalues
+
+RBM_CHAINS = 1 << 19
+ISING_CHAINS = 1 << 20
+BURN_IN = 20  # several times what these small systems need to forget their start
+SEEDS = (11, 12, 13)
+
+
+def p_value(states, probabilities):
+    """Chi-square of the counts of states, those expected fewer than 10 times taken together."""
+    expected = probabilities * len(states)
+    counts = enumeration.empirical_distribution(states) * len(states)
+    rare = expected < 10
+    expected = np.append(expected[~rare], expected[rare].sum())
+    counts = np.append(counts[~rare], counts[rare].sum())
+    there = expected > 0
+    assert there[-1] or counts[-1] == 0
+    expected, counts = expected[there], counts[there]
+    return chi2.sf(np.sum((counts - expected) ** 2 / expected), len(expected) - 1)
+
+
+def combined(draw, probabilities):
+    return combine_pvalues([max(p_value(draw(seed), probabilities), 1e-300) for seed in SEEDS]).pvalue
+
+
+def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
+    """The kernel, compiled with one formula replaced by a deliberately wrong one."""
+    right = _cpu.formulas(module_name)
+    biased = types.ModuleType(module_name)
+    vars(biased).update({name: value for name, value in vars(right).items() if not name.startswith("__")})
+    setattr(biased, formula_name, _cpu.helper(wrong(getattr(right, formula_name))))
+    function = kernel.py_func
+    names = dict(function.__globals__) | {room: biased}
+    for name, value in function.__globals__.items():  # parts of the kernel that call the formula
+        if name.startswith("_") and hasattr(value, "py_func"):
+            names[name] = _cpu.helper(types.FunctionType(value.py_func.__code__, names, name))
+    return numba.njit(parallel=True, **_cpu.OPTIONS)(types.FunctionType(function.__code__, names, function.__name__))
+
+
+# The Ising model: a bipartite lattice, swept in checkerboard order, and one that is not, with random sites.
+
+RANDOM = np.random.default_rng(5)
+TEMPERATURE = 2.5
+LATTICES = {
+    "bipartite": ising.Ising((2, 2), RANDOM.normal(size=(2, 2, 2)), RANDOM.normal(size=(2, 2)) / 2, periodic=False),
+    "frustrated": ising.Ising((5,), RANDOM.normal(size=(1, 5)), RANDOM.normal(size=5) / 2),
+}
+
+
+def draw_ising(lattice, method, temperature=TEMPERATURE):
+    def draw(seed):
+        run = ising.sample(lattice, temperature, ISING_CHAINS, n_draws=1, thin=1, burn_in=BURN_IN, method=method, seed=seed)
+        return run.states.reshape(-1, lattice.n_sites)
+
+    return draw
+
+
+@pytest.mark.parametrize("method", ["metropolis", "heatbath"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_ising(name, method):
+    lattice = LATTICES[name]
+    p = ising.exact.probabilities(lattice, TEMPERATURE)
+    assert 1e-3 < combined(draw_ising(lattice, method), p) < 1 - 1e-3
+
+
+def test_ising_ring_of_four():
+    # The lattice on which the usual acceptance of moves without cost leaves states unreached.
+    lattice = ising.Ising((4,))
+    for temperature in (2.269, 5.0):
+        p = ising.exact.probabilities(lattice, temperature)
+        assert 1e-3 < combined(draw_ising(lattice, "metropolis", temperature), p) < 1 - 1e-3
+
+
+def wrong_flips(right):
+    def flip_probability(rule, s, h, beta):
+        p = right(rule, s, h, beta)
+        return 1.01 * p if s * h > 0 else p  # flips that cost energy, one percent too often
+
+    return flip_probability
+
+
+@pytest.mark.parametrize("method", ["metropolis", "heatbath"])
+@pytest.mark.parametrize("name", LATTICES)
+def test_ising_with_a_wrong_acceptance_fails(name, method, monkeypatch):
+    kernel = with_wrong_formula(
+        ising_cpu.single_flip_sweeps, "ising", "mcgen.ising.formulas", "flip_probability", wrong_flips
+    )
+    monkeypatch.setattr(ising_cpu, "single_flip_sweeps", kernel)
+    lattice = LATTICES[name]
+    p = ising.exact.probabilities(lattice, TEMPERATURE)
+    assert combined(draw_ising(lattice, method), p) < 1e-6
+
+
+# The restricted Boltzmann machine: every pair of unit kinds.
+
+
+def draw_rbm(model, method):
+    def draw(seed):
+        return rbm.sample(model, RBM_CHAINS, n_draws=1, thin=1, burn_in=BURN_IN, method=method, seed=seed).states[:, 0]
+
+    return draw
+
+
+def small_model(kinds):
+    return random_model(4, 3, 0.5, kinds, 3)
+
+
+@pytest.mark.parametrize("method", ["gibbs", "metropolis"])
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_rbm(kinds, method):
+    model = small_model(kinds)
+    assert 1e-3 < combined(draw_rbm(model, method), rbm.exact.probabilities(model)) < 1 - 1e-3
+
+
+def wrong_draws(right):
+    def probability_up(low, x):
+        return 0.99 * right(low, x)
+
+    return probability_up
+
+
+def wrong_acceptance(right):
+    def flip_acceptance(cost):
+        p = right(cost)
+        return 1.01 * p if cost > 0 else p
+
+    return flip_acceptance
+
+
+@pytest.mark.parametrize(
+    ("method", "formula", "wrong"),
+    [("gibbs", "probability_up", wrong_draws), ("metropolis", "flip_acceptance", wrong_acceptance)],
+)
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_rbm_with_a_wrong_probability_fails(kinds, method, formula, wrong, monkeypatch):
+    kernel_name = f"{method}_sweeps"
+    kernel = with_wrong_formula(getattr(rbm_cpu, kernel_name), "rbm", "mcgen.rbm.formulas", formula, wrong)
+    monkeypatch.setattr(rbm_cpu, kernel_name, kernel)
+    model = small_model(kinds)
+    assert combined(draw_rbm(model, method), rbm.exact.probabilities(model)) < 1e-6
+
+
+def test_draws_along_a_chain_have_the_exact_distribution():
+    # Thinned draws of few chains, as users take them: consecutive draws, counted with their effective sample size.
+    lattice = LATTICES["bipartite"]
+    run = ising.sample(lattice, 3.0, n_chains=64, n_draws=20000, thin=15, burn_in=100, seed=7)
+    p = ising.exact.probabilities(lattice, 3.0)
+    assert stats.integrated_time(run.energy) < 1.02
+    assert stats.integrated_time(lattice.magnetization(run.states)) < 1.02
+    assert 1e-3 < p_value(run.states.reshape(-1, 4), p) < 1 - 1e-3
+
+
+def test_a_kernel_rebuilt_with_the_right_formula_gives_the_same_states():
+    # What the tests above find is the wrong formula, not the way in which it was put in.
+    model = small_model(KINDS[0])
+    right = rbm.sample(model, 64, n_draws=5, seed=1, method="gibbs").states
+    kernel = with_wrong_formula(
+        rbm_cpu.gibbs_sweeps, "rbm", "mcgen.rbm.formulas", "probability_up", lambda formula: formula.py_func
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rbm_cpu, "gibbs_sweeps", kernel)
+        assert (rbm.sample(model, 64, n_draws=5, seed=1, method="gibbs").states == right).all()
+
+
+def test_seeds_and_steps_continue():
+    # Chains that go on later get the random numbers they would have got.
+    from mcgen.rbm.sampling import Chains
+
+    model = small_model(KINDS[0])
+    start = np.zeros((50, 4), np.int8)
+    at_once, in_parts = Chains(start.copy(), seed=3), Chains(start.copy(), seed=3)
+    at_once.advance(model, 12)
+    for n in (5, 1, 6):
+        in_parts.advance(model, n)
+    assert (at_once.visible == in_parts.visible).all()
+    one = rbm.sample(model, n_chains=50, n_draws=6, thin=2, burn_in=0, seed=3, initial=start)
+    assert (one.states[:, -1] == at_once.visible).all()

@@ -1,0 +1,89 @@
+"""Every CUDA kernel compiles for an H100 or H200 (sm_90), with no driver and no GPU."""
+
+import re
+
+import numba
+import pytest
+from mcgen import _cuda, backend, rbm
+from mcgen.ising import cuda as ising_cuda
+from mcgen.rbm import cuda as rbm_cuda
+from mcgen.rng import cuda as rng_cuda
+
+f64, f32, i8, i32, i64, u32 = (getattr(numba, name) for name in ("float64", "float32", "int8", "int32", "int64", "uint32"))
+
+
+def vector(kind):
+    return kind[::1]
+
+
+def matrix(kind):
+    return kind[:, ::1]
+
+
+def cube(kind):
+    return kind[:, :, ::1]
+
+
+KEY = (u32, u32)
+SWEEPS = (i64, i64, i64, *KEY)  # n_sweeps, thin, first_step, key
+KERNELS = {
+    "fill_words": (rng_cuda.fill_words, (matrix(u32), u32, u32, *KEY)),
+    "single_flip_sweeps": (
+        ising_cuda.single_flip_sweeps,
+        (matrix(i8), cube(i8), vector(i64), matrix(i32), matrix(f64), vector(f64), vector(i32), numba.boolean, f64, i64, *SWEEPS),
+    ),
+    "state_energies": (ising_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
+    "log_partition_blocks": (
+        rbm_cuda.log_partition_blocks,
+        (vector(f64), vector(f64), matrix(f64), vector(f64), matrix(f64), vector(f64), i64),
+    ),
+    "half_state_moments": (
+        rbm_cuda.half_state_moments,
+        (vector(f64), vector(f64), matrix(f64), matrix(f64), vector(f64), matrix(f64), vector(f64), i64),
+    ),
+}
+for real in (f32, f64):
+    layers = (matrix(real), vector(real), vector(real))  # weights, visible bias, hidden bias
+    states = (matrix(i8), matrix(i8), cube(i8))
+    KERNELS |= {
+        f"gibbs_sweeps-{real}": (rbm_cuda.gibbs_sweeps, (*states, matrix(real), *layers, i64, i64, *SWEEPS)),
+        f"metropolis_sweeps-{real}": (
+            rbm_cuda.metropolis_sweeps,
+            (matrix(i8), cube(i8), vector(i64), matrix(f64), *layers, i64, i64, *SWEEPS),
+        ),
+        f"layer_means-{real}": (rbm_cuda.layer_means, (matrix(real), matrix(real), matrix(real), vector(real), i64)),
+        f"free_energies-{real}": (rbm_cuda.free_energies, (vector(f64), matrix(f64), matrix(real), *layers, i64)),
+        f"phase_statistics-{real}": (
+            rbm_cuda.phase_statistics,
+            (matrix(f64), vector(f64), vector(f64), matrix(real), matrix(real), vector(f64)),
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_compiles_to_ptx(name):
+    kernel, types = KERNELS[name]
+    ptx = _cuda.compile_to_ptx(kernel, types, (9, 0))
+    assert ".target sm_90" in ptx
+    assert re.search(rf"\.entry \w*{name.split('-')[0]}", ptx)
+
+
+def test_every_kernel_is_compiled():
+    for module in (rng_cuda, ising_cuda, rbm_cuda):
+        for name, value in vars(module).items():
+            if hasattr(value, "block_for_each_item"):
+                assert any(name == kernel.split("-")[0] for kernel in KERNELS), name
+
+
+def test_cuda_without_a_gpu_raises_and_says_what_to_install():
+    from mcgen.errors import DeviceError
+
+    try:
+        backend.target("cuda")
+    except DeviceError as error:
+        for words in ("no usable NVIDIA GPU", "pip install 'mcgen[cuda]'", "device='cpu'"):
+            assert words in str(error)
+        with pytest.raises(DeviceError):
+            rbm.sample(rbm.RBM.random(2, 2, seed=1), device="cuda")
+    else:
+        pytest.skip("there is a GPU here")

@@ -1,0 +1,147 @@
+"""The habits of the house: twins have the same functions, imports run one way, CUDA is imported in one file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import mcgen
+import pytest
+
+PACKAGE = Path(mcgen.__file__).parent
+ROOMS = ("rng", "ising", "rbm")
+
+# A module may import those of lower rank, and its equals only within a room.
+RANKS = [
+    {"errors"},
+    {"_compile", "checks", "formulas", "rng.purpose", "rng.formulas", "ising.formulas", "rbm.formulas", "progress"},
+    {"_cpu", "_cuda"},
+    {"rng.cpu", "rng.cuda", "ising.cpu", "ising.cuda", "rbm.cpu", "rbm.cuda"},
+    {"backend"},
+    {"rng.__init__", "enumeration", "optim", "stats"},
+    {"ising.lattice", "rbm.units"},
+    {"rbm.model"},
+    {"ising.sampling", "ising.exact", "rbm.sampling", "rbm.gradient"},
+    {"rbm.exact"},
+    {"rbm.training"},
+    {"ising.__init__", "rbm.__init__"},
+    {"observables", "provenance"},
+    {"results"},
+    {"evaluation"},
+    {"report", "info"},
+    {"cli"},
+]
+RANK = {module: rank for rank, modules in enumerate(RANKS) for module in modules}
+MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))
+
+
+def tree(module):
+    return ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text())
+
+
+def imported(module):
+    """Modules of mcgen that a module imports, as names of files."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] != "mcgen":
+                continue
+            for end in range(len(parts), 0, -1):
+                inside = ".".join(parts[1:end])
+                if inside in MODULES:
+                    yield inside
+                    break
+                if f"{inside}.__init__" in MODULES:
+                    yield f"{inside}.__init__"
+                    break
+
+
+def test_every_module_has_a_rank():
+    assert set(MODULES) - {"__init__"} == set(RANK)
+
+
+@pytest.mark.parametrize("module", sorted(RANK))
+def test_imports_run_one_way(module):
+    for other in imported(module):
+        same_room = module.split(".")[0] == other.split(".")[0] and "." in module
+        limit = RANK[module] - (0 if same_room else 1)
+        # The rooms of formulas and of stats may use their neighbours of the same rank that import nothing themselves.
+        if RANK[other] == RANK[module] and not list(imported(other)):
+            continue
+        assert RANK[other] <= limit, f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", sorted(RANK))
+def test_rooms_do_not_import_each_other(module):
+    room = module.split(".")[0]
+    if "." in module and room in ("ising", "rbm"):
+        assert not {other.split(".")[0] for other in imported(module)} & ({"ising", "rbm"} - {room})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_one_file_imports_cuda(module):
+    for node in ast.walk(tree(module)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if "cuda" in name and not name.startswith("mcgen"):
+                assert module == "_cuda", f"{module} imports {name}"
+
+
+def kernels(module):
+    """Name and arguments of every public function, in order."""
+    return [
+        (node.name, [argument.arg for argument in node.args.args])
+        for node in tree(module).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_twins_have_the_same_functions_in_the_same_order(room):
+    assert kernels(f"{room}.cpu") == kernels(f"{room}.cuda")
+    assert kernels(f"{room}.cpu")
+
+
+def test_targets_have_the_same_functions():
+    both = {"kernels", "require", "describe", "to_device", "to_host", "launch"}
+    for module in ("_cpu", "_cuda"):
+        assert both <= {name for name, _ in kernels(module)}
+
+
+def test_formulas_are_plain_functions_with_a_docstring():
+    for module in MODULES:
+        if module.split(".")[-1] == "formulas":
+            for node in tree(module).body:
+                if isinstance(node, ast.FunctionDef):
+                    assert ast.get_docstring(node), node.name
+                    assert not node.decorator_list, node.name
+
+
+def test_import_is_quick_and_compiles_nothing():
+    code = """
+import time, numpy, numba, numba.core.dispatcher as d
+compiled = []
+d.Dispatcher.compile = lambda self, sig: compiled.append(self)
+start = time.perf_counter()
+import mcgen
+from mcgen import ising, rbm, rng, stats, observables
+seconds = time.perf_counter() - start
+import sys
+assert not compiled, compiled
+assert "numba.cuda" not in sys.modules and "matplotlib" not in sys.modules
+print(seconds)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    # SciPy is the larger part; the promise is half a second, doubled here for a busy machine.
+    assert float(done.stdout) < 1.0

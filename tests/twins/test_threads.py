@@ -1,0 +1,43 @@
+"""The same bytes from one thread and from two."""
+
+import os
+import subprocess
+import sys
+
+CODE = """
+import hashlib, numba, numpy as np
+from mcgen import ising, rbm, rng
+assert numba.get_num_threads() == int(__import__("os").environ["NUMBA_NUM_THREADS"])
+
+def show(name, *arrays):
+    print(name, hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest())
+
+show("words", rng.words(3, 0, 100, 33))
+lattice = ising.Ising((4, 5))
+for method in ("metropolis", "heatbath"):
+    show(method, ising.sample(lattice, 2.0, n_chains=33, n_draws=4, thin=3, burn_in=7, method=method, seed=5).states)
+show("energies", ising.exact.state_energies(ising.Ising((3, 4), coupling=0.3)))
+model = rbm.RBM.random(20, 13, seed=1, scale=0.7)
+for method in ("gibbs", "metropolis"):
+    show(method, rbm.sample(model, n_chains=33, n_draws=4, thin=2, burn_in=5, method=method, seed=6).states)
+show("log Z", rbm.exact.log_partition(model))
+show("moments", *rbm.exact.negative_phase(model))
+v = rbm.sample(model, n_chains=300, n_draws=1, seed=7).states[:, 0]
+show("gradient", *rbm.exact.gradient(model, v))
+for negative_phase in ("exact", "cd", "pcd"):
+    trained = rbm.train(model, v, negative_phase=negative_phase, epochs=2, batch_size=64, n_chains=50, seed=8)
+    show(negative_phase, *trained.model.parameters, trained.chains, *trained.history.values())
+"""
+
+
+def run(threads):
+    environment = os.environ | {"NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    one = run(1)
+    assert len(one.splitlines()) == 12
+    assert run(2) == one

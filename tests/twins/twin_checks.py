@@ -1,0 +1,139 @@
+"""The CUDA twins against the CPU twins, on systems small enough for the simulator.
+
+Run as a program it prints a line for each check: test_simulator.py does so with Numba's CUDA simulator. test_gpu.py runs
+the same checks on a GPU.
+"""
+
+import sys
+import traceback
+
+import numpy as np
+from mcgen import ising, rbm, rng
+from mcgen.rbm.sampling import Chains
+
+# A seed of which both words have their highest bit set: signed arithmetic anywhere would show.
+SEED = 0xF123456789ABCDEF
+
+
+def model(kinds, dtype=np.float64):
+    random = np.random.default_rng(4)
+    parameters = random.normal(size=(5, 3)), random.normal(size=5), random.normal(size=3)
+    return rbm.RBM(*(array.astype(dtype) for array in parameters), *kinds)
+
+
+KINDS = [("bernoulli", "bernoulli"), ("spin", "spin"), ("bernoulli", "spin")]
+
+
+def check_fill_words():
+    for step in (0, 2**31 + 5, 2**32 - 1):
+        arguments = {"seed": SEED, "purpose": 3, "n_chains": 5, "n_units": 7, "step": step}
+        words = rng.words(**arguments, device="cuda")
+        assert words.dtype == np.uint32
+        assert (words == rng.words(**arguments)).all()
+
+
+def check_single_flip_sweeps():
+    random = np.random.default_rng(1)
+    for lattice in (
+        ising.Ising((2, 2)),
+        ising.Ising((3, 2), random.normal(size=(2, 3, 2)), random.normal(size=(3, 2)), periodic=(True, False)),
+    ):
+        for method in ("metropolis", "heatbath"):
+            runs = [
+                ising.sample(lattice, 2.0, n_chains=6, n_draws=3, thin=2, burn_in=3, method=method, seed=SEED, device=device)
+                for device in ("cpu", "cuda")
+            ]
+            assert (runs[0].states == runs[1].states).all()
+            assert runs[0].flip_rate == runs[1].flip_rate
+
+
+def check_state_energies():
+    random = np.random.default_rng(2)
+    lattice = ising.Ising((2, 3), random.normal(size=(2, 2, 3)), random.normal(size=(2, 3)))
+    cpu, cuda = (ising.exact.state_energies(lattice, device) for device in ("cpu", "cuda"))
+    assert np.allclose(cpu, cuda, rtol=1e-14, atol=1e-14)
+    assert np.isclose(*(ising.exact.log_partition(lattice, 2.0, device) for device in ("cpu", "cuda")), rtol=1e-14)
+
+
+def check_gibbs_sweeps():
+    for kinds in KINDS:
+        for dtype in (np.float32, np.float64):
+            runs = [
+                rbm.sample(model(kinds, dtype), n_chains=3, n_draws=3, thin=2, burn_in=1, seed=SEED, device=device)
+                for device in ("cpu", "cuda")
+            ]
+            assert (runs[0].states == runs[1].states).all()
+
+
+def check_metropolis_sweeps():
+    for kinds in KINDS:
+        runs = [
+            rbm.sample(
+                model(kinds), n_chains=6, n_draws=2, thin=2, burn_in=1, method="metropolis", seed=SEED, device=device
+            )
+            for device in ("cpu", "cuda")
+        ]
+        assert (runs[0].states == runs[1].states).all()
+        assert runs[0].flip_rate == runs[1].flip_rate
+
+
+def check_layer_means():
+    v = np.random.default_rng(5).random((7, 5))
+    for kinds in KINDS[::2]:
+        for dtype, tolerance in ((np.float32, 1e-6), (np.float64, 1e-14)):
+            one = model(kinds, dtype)
+            assert np.allclose(one.hidden_mean(v), one.hidden_mean(v, device="cuda"), rtol=tolerance, atol=tolerance)
+            h = one.hidden_mean(v) * 0
+            assert np.allclose(one.visible_mean(h), one.visible_mean(h, device="cuda"), rtol=tolerance, atol=tolerance)
+
+
+def check_free_energies():
+    for kinds in KINDS:
+        v = Chains(np.ones((6, 5)), SEED).visible
+        v[::2, 1] = model(kinds).visible.low
+        assert np.allclose(model(kinds).free_energy(v), model(kinds).free_energy(v, device="cuda"), rtol=1e-13)
+
+
+def check_phase_statistics():
+    v = (np.random.default_rng(6).random((9, 5)) < 0.5).astype(float)
+    for phase in (rbm.positive_phase, rbm.negative_phase):
+        for cpu, cuda in zip(phase(model(KINDS[0]), v), phase(model(KINDS[0]), v, device="cuda"), strict=True):
+            assert np.allclose(cpu, cuda, rtol=1e-13, atol=1e-15)
+
+
+def check_log_partition_blocks():
+    for kinds in KINDS:
+        cpu, cuda = (rbm.exact.log_partition(model(kinds), device) for device in ("cpu", "cuda"))
+        assert np.isclose(cpu, cuda, rtol=1e-14, atol=0)
+
+
+def check_half_state_moments():
+    for kinds in KINDS:
+        moments = [rbm.exact.negative_phase(model(kinds), device) for device in ("cpu", "cuda")]
+        for cpu, cuda in zip(*moments, strict=True):
+            assert np.allclose(cpu, cuda, rtol=1e-12, atol=1e-14)
+
+
+def check_training():
+    v = (np.random.default_rng(7).random((20, 5)) < 0.5).astype(float)
+    for negative_phase in ("pcd", "exact"):
+        arguments = {"negative_phase": negative_phase, "gibbs_steps": 1, "n_chains": 4, "epochs": 1, "batch_size": 20}
+        trained = [rbm.train(model(KINDS[0]), v, **arguments, device=device) for device in ("cpu", "cuda")]
+        assert np.allclose(trained[0].model.weights, trained[1].model.weights, rtol=1e-10)
+
+
+CHECKS = {name.removeprefix("check_"): check for name, check in list(globals().items()) if name.startswith("check_")}
+
+
+def main():
+    for name, check in CHECKS.items():
+        try:
+            check()
+            print(f"{name} agrees", flush=True)
+        except Exception:
+            last = " | ".join(traceback.format_exc().strip().splitlines()[-6:])
+            print(f"{name} FAILS {last}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
