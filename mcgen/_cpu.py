@@ -12,8 +12,8 @@ from mcgen._compile import Formulas, formulas_digest
 DIGEST = formulas_digest()
 
 # error_model="numpy": division by zero gives an infinity instead of a branch and a Python exception in every loop.
-# "contract": a * b + c may be one fused multiply-add, as on CUDA. No other licence with floating point is given, but for
-# formulas marked `reorder`, which are sums whose order may change ("reassoc").
+# "contract": a * b + c may be one fused multiply-add, as on CUDA. No other licence with floating point is given, but
+# for formulas marked `reorder`, which are sums whose order may change ("reassoc").
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}}
 REORDER = {"error_model": "numpy", "fastmath": {"contract", "reassoc"}}
 

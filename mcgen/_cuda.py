@@ -109,7 +109,7 @@ def compile_to_ptx(kernel: Callable, argument_types: tuple, compute_capability: 
 
     # Formulas are compiled as device functions for "the current device", of which there is none here.
     device = SimpleNamespace(compute_capability=compute_capability)
-    with mock.patch.object(dispatcher, "get_current_device", lambda: device):
+    with mock.patch.object(dispatcher, "get_current_device", return_value=device):
         ptx, _ = cuda.compile(
             kernel.py_func, numba.void(*argument_types), device=False, abi="numba", cc=compute_capability, output="ptx"
         )

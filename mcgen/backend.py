@@ -38,7 +38,8 @@ def target(device: str) -> ModuleType:
         module = importlib.import_module(f"mcgen._{device}")
     except ImportError as error:
         raise DeviceError(
-            f"device={device!r}: its packages cannot be imported ({error}); pip install 'mcgen[cuda]', or use device='cpu'"
+            f"device={device!r}: its packages cannot be imported ({error}); "
+            "pip install 'mcgen[cuda]', or use device='cpu'"
         ) from error
     module.require()
     return module

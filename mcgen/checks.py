@@ -62,7 +62,9 @@ def finite_array(name: str, value: object, shape: tuple[int | None, ...] | None 
         array.ndim != len(shape)
         or any(want is not None and have != want for have, want in zip(array.shape, shape, strict=True))
     ):
-        wanted = "(" + ", ".join("any" if want is None else str(want) for want in shape) + ")"
+        wanted = (
+            "(" + ", ".join("any" if want is None else str(want) for want in shape) + ("," * (len(shape) == 1)) + ")"
+        )
         raise InputError(f"{name} has shape {array.shape}; its shape must be {wanted}")
     bad = ~np.isfinite(array)
     if bad.any():

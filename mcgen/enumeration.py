@@ -1,4 +1,4 @@
-"""Listing the states of two-level units. A state's index has unit i as bit i, least significant first; bit 1 is "up"."""
+"""Lists of the states of two-level units. A state's index has unit i as bit i, lowest first; bit 1 is "up"."""
 
 import numpy as np
 from scipy.special import logsumexp
@@ -18,7 +18,9 @@ def check_listable(n_units: int, what: str, remedy: str) -> None:
         )
 
 
-def list_states(n_units: int, low: int, start: int = 0, stop: int | None = None, dtype: type = np.float64) -> np.ndarray:
+def list_states(
+    n_units: int, low: int, start: int = 0, stop: int | None = None, dtype: type = np.float64
+) -> np.ndarray:
     """The states with index start ... stop-1, one a row.
 
     Parameters
@@ -128,5 +130,5 @@ def kl_divergence(probabilities: np.ndarray, log_probabilities: np.ndarray) -> f
 
 
 def log_sum_exp(maxima: np.ndarray, totals: np.ndarray) -> float:
-    """log of sum_k totals[k] e^maxima[k]: the sum over blocks that kernels return as (maximum, total) pairs."""
+    """Log of sum_k totals[k] e^maxima[k]: the sum over blocks that kernels return as (maximum, total) pairs."""
     return float(logsumexp(maxima, b=totals))

@@ -44,12 +44,12 @@ def evaluate(
     Returns
     -------
     exact : dict
-        log_partition_truth, log_partition_model, kl_divergence and, with test rows, test_log_likelihood (mean log p(v) of
-        the model) and best_log_likelihood (the same of the truth, which no model can beat on average), each with
+        log_partition_truth, log_partition_model, kl_divergence and, with test rows, test_log_likelihood (mean log p(v)
+        of the model) and best_log_likelihood (the same of the truth, which no model can beat on average), each with
         NAME_error, the standard error of the mean over the rows. NaN where a sum is out of reach.
     observables : dict
-        For each observable NAME of `observables.summary`: NAME_truth (exact), NAME_data and NAME_model with NAME_data_error
-        and NAME_model_error, and NAME_model_exact from the enumerated model. Totals over the lattice.
+        For each observable NAME of `observables.summary`: NAME_truth (exact), NAME_data and NAME_model with
+        NAME_data_error and NAME_model_error, and NAME_model_exact from the enumerated model. Totals over the lattice.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def evaluate(
     >>> model = rbm.RBM.random(n_visible=4, n_hidden=2, seed=1, visible="spin", hidden="spin")
     >>> exact, table = evaluate(model, lattice, 5.0, data, rbm.sample(model, n_chains=100, n_draws=10, seed=2))
     >>> round(exact["log_partition_truth"], 6), round(table["energy_truth"], 6)
-    (3.073979, -5.079337)
+    (3.105029, -3.40738)
     """
     nan = float("nan")
     exact = {"log_partition_truth": nan, "log_partition_model": nan, "kl_divergence": nan}
@@ -117,7 +117,7 @@ def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
 
 
 def table(study: Study) -> str:
-    """The evaluation of a study as text: quantities down, temperatures across; errors in brackets, exact values without.
+    """The evaluation of a study as text: quantities down, temperatures across, errors in brackets.
 
     Parameters
     ----------

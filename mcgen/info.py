@@ -33,8 +33,7 @@ def describe() -> str:
     for library in threadpoolctl.threadpool_info():
         if library["user_api"] == "blas":
             kernels = library.get("architecture", "unknown")
-            lines.append(
-                f"BLAS {library['internal_api']} {library['version']}, {kernels} kernels, {library['num_threads']} threads"
-            )
+            words = f"BLAS {library['internal_api']} {library['version']}, {kernels} kernels"
+            lines.append(f"{words}, {library['num_threads']} threads")
     lines.append(f"random numbers {provenance.GENERATOR}")
     return "\n".join(lines)

@@ -38,7 +38,8 @@ def spins(states: np.ndarray, lattice: Ising) -> np.ndarray:
     if states.shape[-lattice.n_dims :] != lattice.shape:
         if states.ndim == 0 or states.shape[-1] != lattice.n_sites:
             raise InputError(
-                f"states has shape {states.shape}; its last axes must be {lattice.shape}, or one axis of {lattice.n_sites}"
+                f"states has shape {states.shape}; its last axes must be {lattice.shape}, "
+                f"or one axis of {lattice.n_sites}"
             )
         states = states.reshape(*states.shape[:-1], *lattice.shape)
     if states.size and states.min() >= 0:
@@ -88,7 +89,9 @@ def summary(run: object, lattice: Ising, temperature: float) -> dict[str, Estima
     """
     temperature = checks.positive("temperature", temperature)
     states = spins(getattr(run, "states", run), lattice)
-    states = states.reshape(-1, *states.shape[-lattice.n_dims - 1 :]) if states.ndim > lattice.n_dims else states[None, None]
+    states = (
+        states.reshape(-1, *states.shape[-lattice.n_dims - 1 :]) if states.ndim > lattice.n_dims else states[None, None]
+    )
     energy = lattice.energy(states)
     m = lattice.magnetization(states).astype(np.float64)
 

@@ -21,7 +21,9 @@ class _Lines:
         if now - self.last >= SECONDS_BETWEEN_LINES and self.done:
             self.last = now
             left = (now - self.start) * (self.total - self.done) / self.done
-            print(f"{self.label}: {100 * self.done // self.total}%, about {left:.0f} s left", file=sys.stderr, flush=True)
+            print(
+                f"{self.label}: {100 * self.done // self.total}%, about {left:.0f} s left", file=sys.stderr, flush=True
+            )
 
     def __enter__(self) -> "_Lines":
         return self

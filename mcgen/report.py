@@ -86,7 +86,9 @@ def draw(study: Study) -> Figure:
         weight_images(weights, study.trained[k].model, study.lattice)
         sample_images(samples, study.trained[k], study.lattice)
     if has_observables:
-        parts[-1].suptitle("Observables: exact, of the data, and of states drawn from the model", fontsize=12, fontweight="bold")
+        parts[-1].suptitle(
+            "Observables: exact, of the data, and of states drawn from the model", fontsize=12, fontweight="bold"
+        )
         panels = parts[-1].subplots(2, len(PER_SITE), sharex="col", height_ratios=(2, 1))
         for k, name in enumerate(PER_SITE):
             observable(panels[0, k], study, name)
@@ -144,7 +146,9 @@ def state_by_state(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None
     axes.plot(ends, ends, color=COLORS["truth"], linewidth=1, label="model = truth")
     n_rows = trained.settings.get("n_rows")
     if n_rows:
-        axes.axvline(-np.log10(n_rows), color="gray", linewidth=1, linestyle=":", label=f"once in the {n_rows:,} rows of data")
+        axes.axvline(
+            -np.log10(n_rows), color="gray", linewidth=1, linestyle=":", label=f"once in the {n_rows:,} rows of data"
+        )
     axes.set_xlabel("log10 of the true probability")
     axes.set_ylabel("log10 of the model's probability")
     axes.legend(fontsize=7, loc="upper left")

@@ -70,7 +70,7 @@ def save(
     configuration: dict | None = None,
     status: str = "complete",
 ) -> Path:
-    """Write results to an HDF5 file, beside it first and then renamed, so that no half-written file appears under its name.
+    """Write results to an HDF5 file: beside it first and then renamed, so that no half-written file has its name.
 
     Parameters
     ----------
@@ -170,10 +170,13 @@ def load_study(path: str | Path) -> Study:
         with h5py.File(path, "r") as file:
             version = file.attrs.get("schema_version")
             if version is None or "mcgen_version" not in file.attrs:
-                raise FileError(f"{path} was not written by mcgen (it has no schema_version); give a file written by mcgen")
+                raise FileError(
+                    f"{path} was not written by mcgen (it has no schema_version); give a file written by mcgen"
+                )
             if int(version) > SCHEMA_VERSION:
                 raise FileError(
-                    f"{path} has schema version {version}, this mcgen reads up to {SCHEMA_VERSION}; install a newer mcgen"
+                    f"{path} has schema version {version}, this mcgen reads up to {SCHEMA_VERSION}; "
+                    "install a newer mcgen"
                 )
             return _read(file)
     except FileError:
@@ -207,7 +210,9 @@ def load_rows(path: str | Path) -> list[tuple[float | None, np.ndarray, ising.Is
     if h5py.is_hdf5(path):
         study = load_study(path)
         if not study.samples:
-            raise FileError(f"{path} holds no samples; give a file written by 'mcgen ising sample' or 'mcgen rbm sample'")
+            raise FileError(
+                f"{path} holds no samples; give a file written by 'mcgen ising sample' or 'mcgen rbm sample'"
+            )
         temperatures = study.temperatures or (None,)
         tables = []
         for temperature, run in zip(temperatures, study.samples, strict=True):
@@ -360,7 +365,9 @@ def _write_training(group: _Group, study: Study) -> None:
         if name == "epoch":
             continue
         # A training that was interrupted is shorter than the others.
-        columns = [np.pad(one.history[name], (0, length - len(one.history[name])), constant_values=np.nan) for one in trained]
+        columns = [
+            np.pad(one.history[name], (0, length - len(one.history[name])), constant_values=np.nan) for one in trained
+        ]
         group.add(name, ("epoch",), columns, epochs)
     group.add("n_epochs", (), [len(one.history["epoch"]) for one in trained])
     group.add("interrupted", (), [np.int8(one.interrupted) for one in trained])

@@ -114,8 +114,8 @@ def autocorrelation(series: np.ndarray) -> np.ndarray:
 def integrated_time(series: np.ndarray) -> float:
     """The integrated autocorrelation time tau = 1 + 2 sum_{t=1}^{M} rho(t), in units of the distance between draws.
 
-    The sum stops at the smallest window M >= 5 tau(M) (Sokal). The variance of a mean over N draws is tau times that over
-    N independent draws.
+    The sum stops at the smallest window M >= 5 tau(M) (Sokal). The variance of a mean over N draws is tau times that
+    over N independent draws.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def integrated_time(series: np.ndarray) -> float:
 def mean(series: np.ndarray) -> Estimate:
     """The mean of a Markov chain average with the error that follows from its autocorrelation time.
 
-    error^2 = var * tau / N over all N draws of all chains. For chains that hardly move, tau grows to the length of a chain
-    and the error becomes that of the means of independent chains: right, if they started independently.
+    error^2 = var * tau / N over all N draws of all chains. For chains that hardly move, tau grows to the length of a
+    chain and the error becomes that of the means of independent chains: right, if they started independently.
 
     Parameters
     ----------
@@ -194,12 +194,14 @@ def mean(series: np.ndarray) -> Estimate:
         return Estimate(value, 0.0, float("nan"), float("nan"))
     n_draws = chains.shape[1]
     time = integrated_time(chains) if n_draws > 1 else 1.0
-    # A window that caught negative correlations by chance must not make the error vanish.
-    size = chains.size / max(time, 1.0 / chains.size)
+    if time <= 0:  # alternating series: noise can carry the sum below 0, where it says nothing
+        time = 1.0
+    size = chains.size / time
     if size < SMALLEST_SAMPLE:
         warnings.warn(
-            f"{chains.size} draws with an autocorrelation time of {time:.3g} draws are worth only {size:.3g} independent "
-            f"ones, fewer than {SMALLEST_SAMPLE:g}: the error bar is uncertain; draw more, thin more, or run more chains",
+            f"{chains.size} draws with an autocorrelation time of {time:.3g} draws are worth only {size:.3g} "
+            f"independent ones, fewer than {SMALLEST_SAMPLE:g}: the error bar is uncertain; draw more, thin more, "
+            "or run more chains",
             StatisticsWarning,
             stacklevel=2,
         )

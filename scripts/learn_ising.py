@@ -1,7 +1,7 @@
 """Learn the 2D Ising model with a restricted Boltzmann machine and check it against the exact partition function.
 
-Question: can an RBM with 16 hidden units learn the Boltzmann distribution of 4x4 Ising spins from 20,000 samples, below,
-at and above the critical temperature, and how far is it from the truth?
+Question: can an RBM with 16 hidden units learn the Boltzmann distribution of 4x4 Ising spins from 20,000 samples,
+below, at and above the critical temperature, and how far is it from the truth?
 
 Samples are drawn by Metropolis sweeps. An RBM of spin units is trained in two stages: contrastive divergence learns the
 local structure in many cheap steps, and a short second stage with the exact negative phase gives the modes of the
@@ -15,7 +15,7 @@ Time: well below a minute on two cores, with compilation.
 
     python scripts/learn_ising.py
     python scripts/learn_ising.py --shape 3 4 --temperature 2.0 --hidden 8 --output small.h5 --figure small.png
-    python scripts/learn_ising.py --temperature 2.269 --data ising2d_L4_T2.269_train.txt --output torlai.h5 --figure torlai.png
+    python scripts/learn_ising.py --temperature 2.269 --data rows.txt --output rows.h5 --figure rows.png
 """
 
 import argparse
@@ -55,10 +55,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def draw_data(lattice: ising.Ising, temperature: float, n_draws: int, seed: int, device: str) -> ising.Samples:
-    """Many short chains from random starts: at low temperature chains do not change the sign of the magnetisation, so the
-    weight of the two modes is only as right as the number of independent chains is large."""
+    """Many short chains from random starts.
+
+    At low temperature chains do not change the sign of the magnetisation, so the weight of the two modes is only as
+    right as the number of independent chains is large.
+    """
     return ising.sample(
-        lattice, temperature, n_chains=N_CHAINS, n_draws=n_draws, thin=50, burn_in=1000, seed=seed, device=device, progress=True
+        lattice,
+        temperature,
+        n_chains=N_CHAINS,
+        n_draws=n_draws,
+        thin=50,
+        burn_in=1000,
+        seed=seed,
+        device=device,
+        progress=True,
     )
 
 
@@ -142,9 +153,16 @@ def run(arguments: argparse.Namespace, lattice: ising.Ising) -> results.Study:
             device=arguments.device, initial=v[:: max(1, len(v) // N_CHAINS)][: min(N_CHAINS, len(v))],
         )  # fmt: skip
         test_rows = test.states.reshape(-1, lattice.n_sites)
-        exact, table = evaluation.evaluate(trained.model, lattice, temperature, data, samples, test_rows, arguments.device)
+        exact, table = evaluation.evaluate(
+            trained.model, lattice, temperature, data, samples, test_rows, arguments.device
+        )
         done.append((temperature, data, trained, exact, table))
-        print(f"T = {temperature:g}: KL(truth || model) = {exact['kl_divergence']:.5f} nats" if enumerable else f"T = {temperature:g}: trained", flush=True)
+        print(
+            f"T = {temperature:g}: KL(truth || model) = {exact['kl_divergence']:.5f} nats"
+            if enumerable
+            else f"T = {temperature:g}: trained",
+            flush=True,
+        )
         if trained.interrupted:
             break
     if not done:

@@ -1,6 +1,7 @@
 """Random models that several tests use."""
 
 import numpy as np
+
 from mcgen import rbm
 
 KINDS = [("bernoulli", "bernoulli"), ("bernoulli", "spin"), ("spin", "bernoulli"), ("spin", "spin")]

@@ -107,7 +107,7 @@ def state_magnetizations(lattice: Ising) -> np.ndarray:
 
 
 def log_partition(lattice: Ising, temperature: float, device: str = "cpu") -> float:
-    """ln Z = ln sum_s e^{-H(s)/T}, exact to rounding.
+    """Ln Z = ln sum_s e^{-H(s)/T}, exact to rounding.
 
     Parameters
     ----------
@@ -193,9 +193,7 @@ def thermodynamics(lattice: Ising, temperature: float, device: str = "cpu") -> T
     )
 
 
-def averages(
-    lattice: Ising, probabilities: np.ndarray, temperature: float, device: str = "cpu"
-) -> dict[str, float]:
+def averages(lattice: Ising, probabilities: np.ndarray, temperature: float, device: str = "cpu") -> dict[str, float]:
     """The observables of any distribution over the states of the lattice, such as that of a model, without error.
 
     Parameters

@@ -80,7 +80,9 @@ class Ising:
             return (bool(periodic),) * self.n_dims
         flags = tuple(bool(flag) for flag in periodic)
         if len(flags) != self.n_dims:
-            raise InputError(f"periodic has {len(flags)} entries for {self.n_dims} axes; give one bool, or one for each axis")
+            raise InputError(
+                f"periodic has {len(flags)} entries for {self.n_dims} axes; give one bool, or one for each axis"
+            )
         return flags
 
     @staticmethod

@@ -160,7 +160,9 @@ def sample(
         draws_per_call = max(1, sweeps_per_call // thin)
         for first in range(0, n_draws, draws_per_call):
             n_now = min(draws_per_call, n_draws - first)
-            kept[:, first : first + n_now] = advance(done, n_now * thin, np.empty((n_chains, n_now, lattice.n_sites), np.int8))
+            kept[:, first : first + n_now] = advance(
+                done, n_now * thin, np.empty((n_chains, n_now, lattice.n_sites), np.int8)
+            )
             done += n_now * thin
             bar.update(n_now * thin)
 

@@ -22,9 +22,9 @@ STATES_PER_TILE = 64
 def _layer_fields(fields, states, weights, bias):
     """fields[j] = bias[j] + sum_i states[i] weights[i, j], the sum in the order of i.
 
-    The inner loop runs along rows of the weights, so it is vectorised without changing the order of any sum; four rows at
-    a time, because each pass over the fields reads and writes them all. Units that are 0 are not skipped: a branch that
-    cannot be predicted costs more than the few multiplications of a short row.
+    The inner loop runs along rows of the weights, so it is vectorised without changing the order of any sum; four rows
+    at a time, because each pass over the fields reads and writes them all. Units that are 0 are not skipped: a branch
+    that cannot be predicted costs more than the few multiplications of a short row.
     """
     n_units = bias.shape[0]
     n_other = states.shape[0]
@@ -127,9 +127,9 @@ def metropolis_sweeps(
 ):
     """Sweep every chain with single flips of randomly chosen visible units, accepted by Metropolis-Hastings on p(v).
 
-    A sweep makes n_visible proposals. The hidden fields of the current state are kept, so a proposal costs one pass over
-    the hidden units; they are summed anew at the start of each sweep, so that no rounding error builds up. One thread
-    takes one chain at a time and all its sweeps.
+    A sweep makes n_visible proposals. The hidden fields of the current state are kept, so a proposal costs one pass
+    over the hidden units; they are summed anew at the start of each sweep, so that no rounding error builds up. One
+    thread takes one chain at a time and all its sweeps.
 
     Parameters
     ----------
@@ -232,9 +232,9 @@ def free_energies(energies, fields, states, weights, bias, other_bias, other_low
 def phase_statistics(weight_moment, visible_moment, hidden_moment, visible, hidden, row_weights):
     """The weighted sums over rows of v h, v and h: one phase of the log-likelihood gradient.
 
-    Every sum runs over the rows in order, so the result does not depend on the number of threads. One thread takes a tile
-    of visible units at a time: each row of `hidden` is then read once for the whole tile, whose part of weight_moment
-    stays in the cache. The last piece of work is hidden_moment.
+    Every sum runs over the rows in order, so the result does not depend on the number of threads. One thread takes a
+    tile of visible units at a time: each row of `hidden` is then read once for the whole tile, whose part of
+    weight_moment stays in the cache. The last piece of work is hidden_moment.
 
     Parameters
     ----------
@@ -296,13 +296,13 @@ def log_partition_blocks(maxima, totals, high_fields, high_logs, low_fields, low
 def half_state_moments(references, totals, mean_sums, kept_fields, kept_logs, summed_fields, summed_logs, other_low):
     """For each half state of the enumerated layer, sum the Boltzmann factors over all states of its other half.
 
-    The enumerated layer is split in two halves as in log_partition_blocks; here one half is kept (B) and the other summed
-    (A). Besides the sum of the factors e^w, w = summed_logs[A] + kept_logs[B] + sum_j cumulant(x_j), the sums of
+    The enumerated layer is split in two halves as in log_partition_blocks; here one half is kept (B) and the other
+    summed (A). Besides the sum of the factors e^w, w = summed_logs[A] + kept_logs[B] + sum_j cumulant(x_j), the sums of
     e^w <s_j> over A are taken for every unit j of the other layer: from these follow the exact moments of the model.
 
-    One thread takes a tile of kept states at a time. The inner loops run over the tile, along memory, and are vectorised;
-    everything that they touch stays in the cache. Sums are relative to the largest factor that the tile has met so far,
-    whose logarithm is the reference.
+    One thread takes a tile of kept states at a time. The inner loops run over the tile, along memory, and are
+    vectorised; everything that they touch stays in the cache. Sums are relative to the largest factor that the tile has
+    met so far, whose logarithm is the reference.
 
     Parameters
     ----------

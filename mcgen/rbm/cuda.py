@@ -195,8 +195,8 @@ def log_partition_blocks(maxima, totals, high_fields, high_logs, low_fields, low
 def half_state_moments(references, totals, mean_sums, kept_fields, kept_logs, summed_fields, summed_logs, other_low):
     """For each half state of the enumerated layer, sum the Boltzmann factors over all states of its other half.
 
-    One lane takes one kept state and streams over the others; neighbouring lanes read neighbouring fields. The means are
-    computed a second time, once the factor is known, rather than kept.
+    One lane takes one kept state and streams over the others; neighbouring lanes read neighbouring fields. The means
+    are computed a second time, once the factor is known, rather than kept.
     """
     b = cuda.grid(1)
     n_other, n_kept = kept_fields.shape

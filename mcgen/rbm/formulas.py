@@ -1,8 +1,8 @@
 """Scalar formulas of the restricted Boltzmann machine, E(v, h) = -b.v - c.h - v.W.h.
 
 Both unit kinds have two states, `low` and 1: Bernoulli units have low = 0, spin units low = -1. Given the other layer,
-a unit is independent of its own layer and feels a field x (the total input b_i + sum_j W_ij h_j, or c_j + sum_i v_i W_ij);
-its Boltzmann factor is e^{x s}. All quantities are dimensionless.
+a unit is independent of its own layer and feels a field x (the total input b_i + sum_j W_ij h_j, or c_j + sum_i v_i
+W_ij); its Boltzmann factor is e^{x s}. All quantities are dimensionless.
 """
 
 import math
@@ -41,10 +41,11 @@ def cumulant_factor(low, x):
 
 
 def cumulant(low, x):
-    """log sum_s e^{x s} over the two states of a unit: log(1 + e^x) for Bernoulli units, log(2 cosh x) for spins.
+    """Log sum_s e^{x s} over the two states of a unit: log(1 + e^x) for Bernoulli units, log(2 cosh x) for spins.
 
     This is what a hidden unit leaves behind when it is summed out (marginal p(v), Hjorth-Jensen 2025; softplus in
-    Hinton 2010, eq. 25). The two parts are kept apart because the logarithm of a product is cheaper than many logarithms.
+    Hinton 2010, eq. 25). The two parts are kept apart because the logarithm of a product is cheaper than many
+    logarithms.
     """
     return cumulant_linear_part(low, x) + math.log(cumulant_factor(low, x))
 
@@ -80,7 +81,7 @@ def relative_weight(log_weight, reference):
 
 
 def add_log_weight(maximum, total, log_weight):
-    """Add e^log_weight to the sum total * e^maximum; returns the new (maximum, total), maximum being the largest yet."""
+    """Add e^log_weight to the sum total * e^maximum; returns the new (maximum, total)."""
     if log_weight <= maximum:
         return maximum, total + exp_negative(log_weight - maximum)
     return log_weight, total * exp_negative(maximum - log_weight) + 1.0

@@ -1,7 +1,7 @@
 """The two phases of the gradient of the log-likelihood.
 
-grad log p(v) = E[-grad E(v, h) | data] - E[-grad E(v, h) | model]: the positive phase lowers the energy of the data, the
-negative phase raises the energy of what the model produces (Hjorth-Jensen 2025, "Positive and negative phases").
+grad log p(v) = E[-grad E(v, h) | data] - E[-grad E(v, h) | model]: the positive phase lowers the energy of the data,
+the negative phase raises the energy of what the model produces (Hjorth-Jensen 2025, "Positive and negative phases").
 -dE/dW = v h, -dE/db = v, -dE/dc = h, with the hidden units replaced by their conditional means.
 """
 
@@ -40,9 +40,7 @@ class Gradient(NamedTuple):
         return Gradient(*(mine - its for mine, its in zip(self, other, strict=True)))
 
 
-def positive_phase(
-    model: RBM, v: np.ndarray, row_weights: np.ndarray | None = None, device: str = "cpu"
-) -> Gradient:
+def positive_phase(model: RBM, v: np.ndarray, row_weights: np.ndarray | None = None, device: str = "cpu") -> Gradient:
     """The data-dependent term: the means of v h, v and h over the rows of data.
 
     E_data[-grad E] = ( sum_n v_n <h>_{v_n}, sum_n v_n, sum_n <h>_{v_n} ) / n_rows.
@@ -81,13 +79,11 @@ def positive_phase(
     return _phase(model, v, row_weights, device)
 
 
-def negative_phase(
-    model: RBM, v: np.ndarray, row_weights: np.ndarray | None = None, device: str = "cpu"
-) -> Gradient:
+def negative_phase(model: RBM, v: np.ndarray, row_weights: np.ndarray | None = None, device: str = "cpu") -> Gradient:
     """The model-dependent term: the means of v h, v and h over rows drawn from the model.
 
-    E_model[-grad E] = grad log Z, estimated over visible states that a Markov chain (or any other sampler) has drawn from
-    the model, with the hidden units summed out given each. `rbm.exact.negative_phase` has its exact value.
+    E_model[-grad E] = grad log Z, estimated over visible states that a Markov chain (or any other sampler) has drawn
+    from the model, with the hidden units summed out given each. `rbm.exact.negative_phase` has its exact value.
 
     Parameters
     ----------
@@ -138,9 +134,7 @@ def phase_of_rows(model: RBM, v: np.ndarray, row_weights: np.ndarray, device: st
     """The statistics of a phase, for rows that are known to be right: C-contiguous, in the model's dtype."""
     target = backend.target(device)
     kernels = target.kernels("rbm")
-    rows, weights, hidden_bias, row_weights = map(
-        target.to_device, (v, model.weights, model.hidden_bias, row_weights)
-    )
+    rows, weights, hidden_bias, row_weights = map(target.to_device, (v, model.weights, model.hidden_bias, row_weights))
     hidden = target.to_device(np.empty((len(v), model.n_hidden), model.dtype))
     target.launch(kernels.layer_means, len(v), model.n_hidden, hidden, rows, weights, hidden_bias, model.hidden.low)
     moments = [target.to_device(np.empty(array.shape)) for array in model.parameters]

@@ -121,7 +121,7 @@ class RBM:
         )
 
     def check_visible(self, v: np.ndarray, name: str = "v", exact_states: bool = False) -> np.ndarray:
-        """v in the model's dtype, C-contiguous, checked to fit the visible layer.
+        """V in the model's dtype, C-contiguous, checked to fit the visible layer.
 
         Raises
         ------
@@ -138,13 +138,15 @@ class RBM:
     def _check_layer(self, states: np.ndarray, name: str, n_units: int, unit: units.Unit, exact: bool) -> np.ndarray:
         states = checks.finite_array(name, states)
         if states.ndim == 0 or states.shape[-1] != n_units:
-            raise InputError(f"{name} has shape {states.shape}; its last axis must have length {n_units}, one for each unit")
+            raise InputError(
+                f"{name} has shape {states.shape}; its last axis must have length {n_units}, one for each unit"
+            )
         if exact:
             checks.alphabet(name, states, (unit.low, 1), unit.name)
         elif states.size and (states.min() < unit.low or states.max() > 1):
             raise InputError(
-                f"{name} has values from {states.min()} to {states.max()}, but {unit.name} units lie between {unit.low} "
-                "and 1; convert the data, for example with s = 2 v - 1 or v = (s + 1) / 2"
+                f"{name} has values from {states.min()} to {states.max()}, but {unit.name} units lie between "
+                f"{unit.low} and 1; convert the data, for example with s = 2 v - 1 or v = (s + 1) / 2"
             )
         return np.ascontiguousarray(states, self.dtype)
 

@@ -46,7 +46,8 @@ class Samples:
 class Chains:
     """Markov chains on the visible layer: the states, and how many sweeps they have made.
 
-    The position in the random stream is `n_sweeps`, so that chains that go on later get the numbers they would have got.
+    The position in the random stream is `n_sweeps`, so that chains that go on later get the numbers they would have
+    got.
 
     Attributes
     ----------
@@ -62,7 +63,9 @@ class Chains:
         self.n_sweeps = n_sweeps
         self.n_flips = np.zeros(len(visible), np.int64)
 
-    def advance(self, model: RBM, n_sweeps: int, n_draws: int = 0, method: str = "gibbs", device: str = "cpu") -> np.ndarray:
+    def advance(
+        self, model: RBM, n_sweeps: int, n_draws: int = 0, method: str = "gibbs", device: str = "cpu"
+    ) -> np.ndarray:
         """Make n_sweeps sweeps and return n_draws evenly spaced states, int8 (n_chains, n_draws, n_visible).
 
         The states of the chains are updated in place. With n_draws > 0, n_sweeps must be a multiple of it.
@@ -74,7 +77,14 @@ class Chains:
         draws = target.to_device(np.empty((n_chains, n_draws, model.n_visible), np.int8))
         thin = n_sweeps // n_draws if n_draws else max(1, n_sweeps)
         weights, visible_bias, hidden_bias = map(target.to_device, model.parameters)
-        tail = (model.visible.low, model.hidden.low, n_sweeps, thin, np.int64(self.n_sweeps), *rng.split_seed(self.seed))
+        tail = (
+            model.visible.low,
+            model.hidden.low,
+            n_sweeps,
+            thin,
+            np.int64(self.n_sweeps),
+            *rng.split_seed(self.seed),
+        )
         if method == "gibbs":
             hidden = target.to_device(np.empty((n_chains, model.n_hidden), np.int8))
             transposed = target.to_device(np.ascontiguousarray(model.weights.T))

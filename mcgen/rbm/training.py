@@ -71,10 +71,10 @@ def train(
     v : array, shape (n_rows, n_visible)
         Data, states of the visible units.
     negative_phase : {"exact", "cd", "pcd"}
-        "exact" sums over all states of the smaller layer. "cd" (contrastive divergence) starts Gibbs chains at the rows of
-        the batch at every step: quick and stable, but blind to modes that the data's neighbourhood does not reach, so the
-        relative weight of separated modes may drift. "pcd" (persistent contrastive divergence) carries chains on from step
-        to step: nearer to the model's distribution, with a smaller learning rate.
+        "exact" sums over all states of the smaller layer. "cd" (contrastive divergence) starts Gibbs chains at the rows
+        of the batch at every step: quick and stable, but blind to modes that the data's neighbourhood does not reach:
+        the relative weight of separated modes may drift. "pcd" (persistent contrastive divergence) carries chains on
+        from step to step: nearer to the model's distribution, with a smaller learning rate.
     gibbs_steps : int
         Gibbs sweeps of the chains for each step: the k of CD-k and PCD-k.
     n_chains : int
@@ -82,7 +82,8 @@ def train(
     epochs : int
         Passes through the data.
     batch_size : int
-        Rows for each step, taken in a new random order in every epoch; the batches of an epoch differ by one row at most.
+        Rows for each step, taken in a new random order in every epoch; the batches of an epoch differ by one row at
+        most.
     learning_rate, final_learning_rate : float
         Step length at the first and at the last epoch, with a geometric change between; constant by default.
     optimizer : {"adam", "sgd"}
@@ -154,11 +155,15 @@ def train(
     epochs = checks.integer("epochs", epochs, 1)
     batch_size = min(checks.integer("batch_size", batch_size, 1), len(v))
     learning_rate = checks.positive("learning_rate", learning_rate)
-    final = learning_rate if final_learning_rate is None else checks.positive("final_learning_rate", final_learning_rate)
+    final = (
+        learning_rate if final_learning_rate is None else checks.positive("final_learning_rate", final_learning_rate)
+    )
     step_rule = {"adam": optim.adam(), "sgd": optim.sgd(momentum)}[checks.choice("optimizer", optimizer, OPTIMIZERS)]
     if validation is not None:
         validation = model.check_visible(validation, "validation", exact_states=True)
-    evaluate_every = max(1, epochs // 10) if evaluate_every is None else checks.integer("evaluate_every", evaluate_every, 1)
+    evaluate_every = (
+        max(1, epochs // 10) if evaluate_every is None else checks.integer("evaluate_every", evaluate_every, 1)
+    )
     if negative_phase == "exact":
         exact.check_summable(model)
     if truth is not None:

@@ -3,8 +3,8 @@
 Every word is a function of (seed, purpose, step, chain, unit) alone. A result is therefore the same for any number of
 threads, on CPU and CUDA, and after a resume: whoever needs a number computes it from its address.
 
-The key is the 64-bit seed. The counter is (unit // 4, step, chain, purpose), and word unit % 4 of the four that come out
-belongs to the unit. `purpose.py` lists the purposes.
+The key is the 64-bit seed. The counter is (unit // 4, step, chain, purpose), and word unit % 4 of the four that come
+out belongs to the unit. `purpose.py` lists the purposes.
 """
 
 import numpy as np
@@ -85,9 +85,7 @@ def words(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0, d
     target = backend.target(device)
     result = target.to_device(np.empty((n_chains, n_units), np.uint32))
     if result.size:
-        target.launch(
-            target.kernels("rng").fill_words, n_chains, 1, result, np.uint32(step), np.uint32(purpose), *key
-        )
+        target.launch(target.kernels("rng").fill_words, n_chains, 1, result, np.uint32(step), np.uint32(purpose), *key)
     return target.to_host(result)
 
 

@@ -2,10 +2,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
+
 from mcgen import _cpu, formulas
 from mcgen.ising import formulas as ising
 from mcgen.rbm import formulas as rbm
-from scipy import special
 
 FIELDS = np.concatenate([np.linspace(-800, 800, 4001), np.logspace(-300, 2, 200), -np.logspace(-300, 2, 200), [0.0]])
 LOWS = (0, -1)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from mcgen import enumeration, rbm
 from models import KINDS, random_model
+
+from mcgen import enumeration, rbm
 
 
 def random_rows(model, n_rows, seed):
@@ -36,7 +37,9 @@ def test_phases_over_exact_distributions_make_the_exact_gradient(kinds):
     of_data = enumeration.empirical_distribution(v)
     positive = rbm.positive_phase(model, every, row_weights=of_data)
     negative = rbm.negative_phase(model, every, row_weights=rbm.exact.probabilities(model))
-    for got, rows, exact in zip(positive.minus(negative), rbm.positive_phase(model, v), rbm.exact.gradient(model, v), strict=True):
+    for got, rows, exact in zip(
+        positive.minus(negative), rbm.positive_phase(model, v), rbm.exact.gradient(model, v), strict=True
+    ):
         assert np.allclose(got, exact, rtol=1e-11, atol=1e-13)
         assert rows.shape == exact.shape
     for got, exact in zip(negative, rbm.exact.negative_phase(model), strict=True):

@@ -3,8 +3,9 @@ import math
 import naive
 import numpy as np
 import pytest
-from mcgen import ising
 from scipy.special import logsumexp
+
+from mcgen import ising
 
 CRITICAL = 2 / math.log(1 + math.sqrt(2))
 

@@ -3,8 +3,9 @@ import math
 import naive
 import numpy as np
 import pytest
-from mcgen import enumeration, rbm
 from models import KINDS, random_model
+
+from mcgen import enumeration, rbm
 
 # Ten models of 2 to 12 units in all, ordinary and very large weights.
 SIZES = [(1, 1), (2, 1), (1, 2), (3, 2), (2, 4), (4, 4), (7, 2), (2, 7), (5, 6), (8, 4)]
@@ -32,7 +33,9 @@ def test_sums_against_naive(seed, kinds, scale):
     v = enumeration.list_states(model.n_visible, model.visible.low)
     assert rbm.exact.log_likelihood(model, v) == pytest.approx(expected.mean(), rel=1e-12)
     uniform = np.full(len(v), 1 / len(v))
-    assert rbm.exact.kl_divergence(uniform, model) == pytest.approx(-math.log(len(v)) - expected.mean(), rel=1e-11, abs=1e-12)
+    assert rbm.exact.kl_divergence(uniform, model) == pytest.approx(
+        -math.log(len(v)) - expected.mean(), rel=1e-11, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -55,7 +58,9 @@ def test_energy_free_energy_and_means(kinds):
         assert np.allclose(model.energy(np.tile(v, (8, 1)), np.array(hidden)), energies, rtol=1e-13, atol=1e-14)
         free_energy = -naive.log_sum_exp([-e for e in energies])
         assert model.free_energy(v) == pytest.approx(free_energy, rel=1e-13)
-        means = [math.fsum(h[j] * math.exp(free_energy - e) for h, e in zip(hidden, energies, strict=True)) for j in range(3)]
+        means = [
+            math.fsum(h[j] * math.exp(free_energy - e) for h, e in zip(hidden, energies, strict=True)) for j in range(3)
+        ]
         assert np.allclose(model.hidden_mean(v), means, rtol=1e-12, atol=1e-14)
     turned = model.transposed()
     h = np.array(hidden[5])

@@ -1,9 +1,10 @@
 import naive
 import numpy as np
 import pytest
+from scipy import stats
+
 from mcgen import rng
 from mcgen.rng import formulas
-from scipy import stats
 
 PI = ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0])
 # Known answers of the Random123 library (kat_vectors, philox4x32 10 rounds): zeros, ones, digits of pi.

@@ -2,6 +2,7 @@ import emcee
 import naive
 import numpy as np
 import pytest
+
 from mcgen import ising, observables, stats
 from mcgen.errors import StatisticsWarning
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from mcgen import enumeration, ising, optim, rbm
 from mcgen.errors import InputError
 
@@ -21,8 +22,8 @@ def test_training_approaches_the_truth(data, negative_phase, optimizer, units):
     # Units 0/1 are badly conditioned on data that are symmetric under a spin flip, and take longer.
     rate = {"adam": 0.02, "sgd": 0.2}[optimizer] * (1 if units == "spin" else 3)
     trained = rbm.train(
-        start, v, negative_phase=negative_phase, epochs=40 if units == "spin" else 150, batch_size=100, learning_rate=rate,
-        final_learning_rate=rate / 20, optimizer=optimizer, truth=truth, seed=3, validation=v[:100],
+        start, v, negative_phase=negative_phase, epochs=40 if units == "spin" else 150, batch_size=100,
+        learning_rate=rate, final_learning_rate=rate / 20, optimizer=optimizer, truth=truth, seed=3, validation=v[:100],
     )  # fmt: skip
     history = trained.history
     assert history["kl_divergence"][-1] < 0.03
@@ -75,7 +76,9 @@ def test_every_row_is_used_once_in_an_epoch(data, monkeypatch):
 
     rows = []
     original = training.phase_of_rows
-    monkeypatch.setattr(training, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1])
+    monkeypatch.setattr(
+        training, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1]
+    )
     rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v[:1003], negative_phase="exact", epochs=1, batch_size=100)
     sizes = [len(batch) for batch in rows]
     assert sum(sizes) == 1003

@@ -1,7 +1,8 @@
 """Every sampler against exact probabilities, by a chi-square test that a wrong acceptance of one percent fails.
 
-Each draw is the last state of a chain of its own, so draws are independent and the test needs no correction. Chains start
-from random states: a sampler that does not reach every state fails as well. The p-values of several seeds are combined.
+Each draw is the last state of a chain of its own, so draws are independent and the test needs no correction. Chains
+start from random states: a sampler that does not reach every state fails as well. The p-values of several seeds are
+combined.
 """
 
 import types
@@ -9,11 +10,12 @@ import types
 import numba
 import numpy as np
 import pytest
+from models import KINDS, random_model
+from scipy.stats import chi2, combine_pvalues
+
 from mcgen import _cpu, enumeration, ising, rbm, stats
 from mcgen.ising import cpu as ising_cpu
 from mcgen.rbm import cpu as rbm_cpu
-from models import KINDS, random_model
-from scipy.stats import chi2, combine_pvalues
 
 RBM_CHAINS = 1 << 19
 ISING_CHAINS = 1 << 20
@@ -64,7 +66,9 @@ LATTICES = {
 
 def draw_ising(lattice, method, temperature=TEMPERATURE):
     def draw(seed):
-        run = ising.sample(lattice, temperature, ISING_CHAINS, n_draws=1, thin=1, burn_in=BURN_IN, method=method, seed=seed)
+        run = ising.sample(
+            lattice, temperature, ISING_CHAINS, n_draws=1, thin=1, burn_in=BURN_IN, method=method, seed=seed
+        )
         return run.states.reshape(-1, lattice.n_sites)
 
     return draw

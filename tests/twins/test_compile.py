@@ -4,12 +4,15 @@ import re
 
 import numba
 import pytest
+
 from mcgen import _cuda, backend, rbm
 from mcgen.ising import cuda as ising_cuda
 from mcgen.rbm import cuda as rbm_cuda
 from mcgen.rng import cuda as rng_cuda
 
-f64, f32, i8, i32, i64, u32 = (getattr(numba, name) for name in ("float64", "float32", "int8", "int32", "int64", "uint32"))
+f64, f32, i8, i32, i64, u32 = (
+    getattr(numba, name) for name in ("float64", "float32", "int8", "int32", "int64", "uint32")
+)
 
 
 def vector(kind):
@@ -30,7 +33,19 @@ KERNELS = {
     "fill_words": (rng_cuda.fill_words, (matrix(u32), u32, u32, *KEY)),
     "single_flip_sweeps": (
         ising_cuda.single_flip_sweeps,
-        (matrix(i8), cube(i8), vector(i64), matrix(i32), matrix(f64), vector(f64), vector(i32), numba.boolean, f64, i64, *SWEEPS),
+        (
+            matrix(i8),
+            cube(i8),
+            vector(i64),
+            matrix(i32),
+            matrix(f64),
+            vector(f64),
+            vector(i32),
+            numba.boolean,
+            f64,
+            i64,
+            *SWEEPS,
+        ),
     ),
     "state_energies": (ising_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
     "log_partition_blocks": (

@@ -1,9 +1,10 @@
 """The CUDA twins on a GPU, where there is one."""
 
 import pytest
+from twins.twin_checks import CHECKS
+
 from mcgen import backend
 from mcgen.errors import DeviceError
-from twins.twin_checks import CHECKS
 
 
 def gpu_is_there():

@@ -14,9 +14,13 @@ def printed():
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
     script = Path(__file__).with_name("twin_checks.py")
     done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", str(script)], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-W", "error::RuntimeWarning", str(script)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
-    return done.stdout.splitlines() + [done.stderr]
+    return [*done.stdout.splitlines(), done.stderr]
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mcgen
 import pytest
+
+import mcgen
 
 PACKAGE = Path(mcgen.__file__).parent
 ROOMS = ("rng", "ising", "rbm")

@@ -1,13 +1,14 @@
 """The CUDA twins against the CPU twins, on systems small enough for the simulator.
 
-Run as a program it prints a line for each check: test_simulator.py does so with Numba's CUDA simulator. test_gpu.py runs
-the same checks on a GPU.
+Run as a program it prints a line for each check: test_simulator.py does so with Numba's CUDA simulator. test_gpu.py
+runs the same checks on a GPU.
 """
 
 import sys
 import traceback
 
 import numpy as np
+
 from mcgen import ising, rbm, rng
 from mcgen.rbm.sampling import Chains
 
@@ -40,7 +41,9 @@ def check_single_flip_sweeps():
     ):
         for method in ("metropolis", "heatbath"):
             runs = [
-                ising.sample(lattice, 2.0, n_chains=6, n_draws=3, thin=2, burn_in=3, method=method, seed=SEED, device=device)
+                ising.sample(
+                    lattice, 2.0, n_chains=6, n_draws=3, thin=2, burn_in=3, method=method, seed=SEED, device=device
+                )
                 for device in ("cpu", "cuda")
             ]
             assert (runs[0].states == runs[1].states).all()

@@ -1,0 +1,192 @@
+"""The commands, as a user types them."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from mcgen import cli, results
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def mcgen(line):
+    return cli.main(shlex.split(line))
+
+
+SAMPLE = "ising sample --shape 2 3 --temperature 1.8 3.0 --chains 20 --draws 30 --seed 7 --output ising.h5"
+TRAIN = "rbm train --data ising.h5 --hidden 3 --epochs 3 --seed 1 --output rbm.h5"
+
+
+def test_the_whole_path(folder, capfd):
+    assert mcgen(SAMPLE) == 0
+    out, _err = capfd.readouterr()
+    assert re.search(r"T = 1.8: energy -?\d\.\d+\(\d+\), \|magnetization\| .*\(\d+\), heat capacity .* per site", out)
+    assert "wrote ising.h5" in out
+    assert "%" not in out
+    assert mcgen(TRAIN) == 0
+    assert mcgen("rbm exact rbm.h5") == 0
+    out, _ = capfd.readouterr()
+    assert len(re.findall(r"T = .*: spin units, 3 epochs, .* exact log Z .*, exact KL", out)) == 2
+    assert len(re.findall(r"T = .*, log Z -?\d+\.\d+, KL\(truth \|\| model\) \d\.\d+ nats", out)) == 2
+    assert mcgen("rbm sample rbm.h5 --chains 8 --draws 5 --seed 2 --output samples.h5") == 0
+    assert mcgen("report rbm.h5 --output report.png") == 0
+    assert (folder / "report.png").stat().st_size > 20_000
+    study = results.load_study("samples.h5")
+    assert [run.states.shape for run in study.samples] == [(8, 5, 6)] * 2
+    trained = results.load_study("rbm.h5")
+    assert len(trained.trained) == 2
+    assert trained.exact["kl_divergence"].shape == (2,)
+    assert trained.attributes["status"] == "complete"
+    assert sorted(path.name for path in folder.iterdir()) == ["ising.h5", "rbm.h5", "report.png", "samples.h5"]
+
+
+def test_the_same_seed_gives_the_same_data(folder):
+    for name in ("a.h5", "b.h5"):
+        assert mcgen(SAMPLE.replace("ising.h5", name)) == 0
+    assert mcgen(SAMPLE.replace("ising.h5", "c.h5").replace("--seed 7", "--seed 8")) == 0
+    with h5py.File("a.h5") as a, h5py.File("b.h5") as b, h5py.File("c.h5") as c:
+        assert (a["samples/states"][()] == b["samples/states"][()]).all()
+        assert (a["samples/states"][()] != c["samples/states"][()]).any()
+        # Temperatures have streams of their own.
+        assert len(set(a["samples/seed"][()].tolist())) == 2
+
+
+def test_one_temperature_can_be_picked(folder, capsys):
+    mcgen(SAMPLE)
+    assert mcgen(TRAIN + " --temperature 3.0") == 0
+    assert results.load_study("rbm.h5").temperatures == (3.0,)
+    assert mcgen(TRAIN + " --temperature 2.5 --overwrite") == 2
+    assert "--temperature 2.5 is not in ising.h5, which has: 1.8, 3; pick one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("units", ["spin", "bernoulli"])
+def test_units_are_converted(units, folder, capsys):
+    mcgen(SAMPLE)
+    assert mcgen(f"{TRAIN} --units {units}") == 0
+    assert results.load_study("rbm.h5").models[0].visible.name == units
+    assert mcgen("rbm exact rbm.h5") == 0
+
+
+def test_rows_of_text_without_a_lattice(folder, capsys):
+    np.savetxt("rows.txt", np.random.default_rng(1).integers(0, 2, (60, 5)), fmt="%d")
+    assert mcgen("rbm train --data rows.txt --hidden 2 --epochs 2 --output rbm.h5") == 0
+    assert "bernoulli units, 2 epochs" in capsys.readouterr().out
+    assert mcgen("rbm exact rbm.h5") == 0
+    assert mcgen("rbm sample rbm.h5 --chains 8 --draws 5 --output samples.h5") == 0
+    assert re.search(r"free energy -?\d+\.\d+\(\d+\)", capsys.readouterr().out)
+    assert mcgen("report rbm.h5 --output report.pdf") == 0
+
+
+def test_exact_prints_the_numbers(capsys):
+    assert mcgen("ising exact --shape 4 4 --temperature 2.269 3.0") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"log Z +15\.522817\n", out)
+    assert re.search(r"energy per site +-1\.017070\n", out)
+
+
+def test_info(capsys):
+    assert mcgen("info") == 0
+    out = capsys.readouterr().out
+    for words in ("mcgen 0", "numba", "device cpu", "device cuda", "BLAS", "Philox4x32-10"):
+        assert words in out
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("ising sample --shape 4 4 --temperature -1 --output a.h5", "temperature=-1.0 is not positive"),
+        ("ising sample --shape 4 4 --temperature 1 --chains 0 --output a.h5", "n_chains=0 is too small"),
+        ("ising sample --shape 4 4 --temperature 1 --method magic --output a.h5", "'magic' is unknown; choose one of"),
+        ("ising sample --shape 4 4 --temperature 1 --device tpu --output a.h5", "device='tpu' is unknown"),
+        ("ising sample --shape 4 4 --temperature 1 --output nowhere/a.h5", "the folder nowhere of a.h5 does not exist"),
+        ("ising sample --shape 4 4 --temperature 1 --output here.h5", "here.h5 exists; choose another name"),
+        ("ising exact --shape 8 8 --temperature 2", "64 two-level units, 2^64 states; enumeration reaches 24"),
+        ("rbm train --data nothing.h5 --hidden 2 --output a.h5", "nothing.h5 is not a file"),
+        ("rbm train --data here.h5 --hidden 2 --output a.h5", "here.h5 cannot be read as a table of numbers"),
+        ("rbm exact here.h5", "here.h5 is not an HDF5 file"),
+        ("rbm sample here.h5 --output a.h5", "here.h5 is not an HDF5 file"),
+        ("report here.h5 --output a.png", "here.h5 is not an HDF5 file"),
+    ],
+)
+def test_bad_arguments_end_with_one_line_and_status_2(line, words, folder, capsys):
+    (folder / "here.h5").write_text("not HDF5")
+    assert mcgen(line) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert words in err
+    assert os.listdir(folder) == ["here.h5"]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "rbm", "ising sample --shape four --temperature 1 --output a.h5", "rbm train --hidden 2"]
+)
+def test_bad_usage_ends_with_one_line_and_status_2(line, capsys):
+    with pytest.raises(SystemExit) as caught:
+        mcgen(line)
+    assert caught.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["ising sample", "ising exact", "rbm train", "rbm sample", "rbm exact", "report", "info"]
+)
+def test_help_has_a_runnable_example(line, capsys):
+    with pytest.raises(SystemExit) as caught:
+        mcgen(line + " --help")
+    assert caught.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    example = re.search(r"example: mcgen (.*)", text).group(1)
+    assert example.startswith(line)
+    cli.parser().parse_args(shlex.split(example))
+
+
+def test_the_installed_command(tmp_path):
+    line = "ising sample --shape 2 2 --temperature 1.8 --chains 50 --draws 30 --output ising.h5"
+    command = [sys.executable, "-m", "mcgen.cli", *shlex.split(line)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # short work leaves no progress in a log
+
+
+def test_ctrl_c_writes_what_was_trained(folder, capsys, monkeypatch):
+    mcgen(SAMPLE)
+    from mcgen.rbm import training
+
+    original, calls = training._negative_phase, []
+
+    def interrupt(*arguments):
+        calls.append(1)
+        if len(calls) > 12:  # in the third epoch of the first temperature
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(training, "_negative_phase", interrupt)
+    assert mcgen(TRAIN + " --epochs 5") == 130
+    study = results.load_study("rbm.h5")
+    assert study.attributes["status"] == "interrupted"
+    assert study.temperatures == (1.8,)
+    assert study.trained[0].history["epoch"].tolist() == [1, 2]
+    assert "interrupted" in capsys.readouterr().out
+
+
+def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypatch):
+    from mcgen import ising
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ising, "sample", interrupt)
+    assert mcgen(SAMPLE) == 130
+    assert capsys.readouterr().err == "mcgen: interrupted; nothing was written\n"
+    assert os.listdir(folder) == []

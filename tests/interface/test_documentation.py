@@ -1,0 +1,92 @@
+"""Examples run, and docstrings say what the functions do."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import mcgen
+from mcgen import _cpu
+
+MODULES = sorted(
+    name for _, name, _ in pkgutil.walk_packages(mcgen.__path__, "mcgen.") if not name.endswith(("cuda", ".cpu"))
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    failures, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert failures == 0
+
+
+def public():
+    """Every function and method that a user can call, with a readable name."""
+    for room in (
+        "ising",
+        "rbm",
+        "rng",
+        "stats",
+        "observables",
+        "results",
+        "report",
+        "optim",
+        "evaluation",
+        "enumeration",
+    ):
+        module = importlib.import_module(f"mcgen.{room}")
+        names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
+        for name in names:
+            value = getattr(module, name)
+            if inspect.ismodule(value) and value.__name__.startswith(f"mcgen.{room}."):
+                for inner, function in vars(value).items():
+                    if (
+                        inspect.isfunction(function)
+                        and not inner.startswith("_")
+                        and function.__module__ == value.__name__
+                    ):
+                        yield f"{room}.{name}.{inner}", function
+            elif inspect.isfunction(value) and value.__module__.startswith(f"mcgen.{room}"):
+                yield f"{room}.{name}", value
+
+
+PUBLIC = dict(public())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings_name_every_parameter(name):
+    function = PUBLIC[name]
+    text = inspect.getdoc(function)
+    assert text, f"{name} has no docstring"
+    parameters = [parameter for parameter in inspect.signature(function).parameters if parameter != "self"]
+    if "Parameters\n" in text:
+        section = text.split("Parameters\n----------\n")[1].split("\n\n")[0]
+        documented = [
+            part.strip()
+            for line in section.splitlines()
+            if not line.startswith(" ")
+            for part in line.split(":")[0].split(",")
+        ]
+        assert [p for p in documented if p] == parameters, name
+
+
+MAIN = """
+ising.sample ising.exact.log_partition rbm.sample rbm.train rbm.positive_phase rbm.negative_phase
+rbm.exact.log_partition rbm.exact.gradient results.save stats.mean
+"""
+
+
+@pytest.mark.parametrize("name", MAIN.split())
+def test_the_main_functions_are_documented_in_full(name):
+    text = inspect.getdoc(PUBLIC[name])
+    for section in ("Parameters", "Returns", "Raises", "Examples"):
+        assert f"\n{section}\n---" in text, f"{name} lacks {section}"
+
+
+def test_kernels_carry_the_digest_of_the_formulas():
+    from mcgen.rbm import cpu
+
+    assert cpu.gibbs_sweeps.py_func.__qualname__.endswith(_cpu.DIGEST)

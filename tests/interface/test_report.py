@@ -1,0 +1,121 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from mcgen import evaluation, ising, rbm, report, results
+from mcgen.errors import FileError, InputError
+
+LATTICE = ising.Ising((2, 3))
+
+
+@pytest.fixture(scope="module")
+def study():
+    temperatures, rows = (1.5, 3.0), []
+    for temperature in temperatures:
+        run = ising.sample(LATTICE, temperature, n_chains=100, n_draws=20, thin=5, burn_in=50, seed=1)
+        start = rbm.RBM.random(6, 4, seed=1, visible="spin", hidden="spin")
+        v = run.states.reshape(-1, 6)
+        trained = rbm.train(start, v, negative_phase="exact", epochs=30, learning_rate=0.05, seed=2)
+        samples = rbm.sample(trained.model, n_chains=100, n_draws=20, seed=3)
+        rows.append((trained, *evaluation.evaluate(trained.model, LATTICE, temperature, run, samples, test=v[:300])))
+    trained, exact, table = zip(*rows, strict=True)
+    return results.Study(
+        temperatures, LATTICE, models=tuple(t.model for t in trained), trained=trained,
+        exact=evaluation.columns(exact), observables=evaluation.columns(table),
+    )  # fmt: skip
+
+
+def test_evaluation_against_its_parts(study):
+    for k, temperature in enumerate(study.temperatures):
+        thermo = ising.exact.thermodynamics(LATTICE, temperature)
+        model, p = study.models[k], ising.exact.probabilities(LATTICE, temperature)
+        assert study.exact["log_partition_truth"][k] == pytest.approx(thermo.log_partition)
+        assert study.exact["log_partition_model"][k] == pytest.approx(rbm.exact.log_partition(model))
+        assert study.exact["kl_divergence"][k] == pytest.approx(rbm.exact.kl_divergence(p, model))
+        # No model beats the truth by more than the noise of the rows, and a good one is close.
+        loss = study.exact["best_log_likelihood"][k] - study.exact["test_log_likelihood"][k]
+        assert abs(loss) < 0.1
+        assert study.exact["test_log_likelihood_error"][k] > 0
+        for name in ("energy", "abs_magnetization", "heat_capacity"):
+            truth = study.observables[f"{name}_truth"][k]
+            assert truth == pytest.approx(getattr(thermo, name))
+            for source, expected in (("data", truth), ("model", study.observables[f"{name}_model_exact"][k])):
+                error = study.observables[f"{name}_{source}_error"][k]
+                assert 0 < abs(study.observables[f"{name}_{source}"][k] - expected) < 5 * error
+
+
+def test_the_table_has_every_number_with_an_error_or_exact(study):
+    text = evaluation.table(study)
+    lines = text.splitlines()
+    assert "T = 1.5" in lines[0]
+    for words in (
+        "log Z of the truth",
+        "log Z of the model",
+        "KL(truth || model)",
+        "test log-likelihood",
+        "best possible",
+    ):
+        assert words in text
+    for line in lines[2:]:
+        assert ("exact" in line) != ("(" in line.replace("KL(truth || model)", "")), line
+
+
+def test_the_figure_shows_every_panel(study, tmp_path):
+    output = report.report(study, tmp_path / "report.png")
+    image = matplotlib.image.imread(output)
+    assert image.shape[0] > 1000
+    assert image.std() > 0.05
+    figure = report.draw(study)
+    titles = [axes.get_title() for part in figure.subfigs for axes in part.axes]
+    for title in ("Learning curve", "Every state: model against truth", "Weights of all 4 hidden units"):
+        assert titles.count(title) == 2
+    labels = [axes.get_ylabel() for part in figure.subfigs for axes in part.axes]
+    assert labels.count("minus exact") == 3
+
+
+def test_observables_are_drawn_per_site_with_their_errors(study):
+    figure = report.draw(study)
+    energy = figure.subfigs[-1].axes[0]
+    for container, source in zip(energy.containers, ("data", "model"), strict=True):
+        points, _, bars = container.lines
+        assert np.allclose(points.get_ydata(), study.observables[f"energy_{source}"] / 6)
+        ends = np.array(bars[0].get_segments())[:, :, 1]
+        assert np.allclose((ends[:, 1] - ends[:, 0]) / 2, study.observables[f"energy_{source}_error"] / 6)
+
+
+def test_models_without_lattice_are_drawn(tmp_path):
+    v = np.random.default_rng(1).integers(0, 2, (50, 9))
+    trained = rbm.train(rbm.RBM.random(9, 2, seed=1), v, epochs=3, n_chains=10)
+    study = results.Study(models=(trained.model,), trained=(trained,))
+    assert report.report(study, tmp_path / "report.svg").stat().st_size > 10_000
+
+
+def test_lattices_too_large_to_enumerate_are_drawn(tmp_path):
+    lattice = ising.Ising((5, 6))
+    run = ising.sample(lattice, 2.5, n_chains=50, n_draws=5, seed=1)
+    trained = rbm.train(rbm.RBM.random(30, 4, seed=1, visible="spin"), run.states.reshape(-1, 30), epochs=2)
+    exact, table = evaluation.evaluate(
+        trained.model, lattice, 2.5, run, rbm.sample(trained.model, n_chains=50, n_draws=30)
+    )
+    assert np.isnan(exact["kl_divergence"])
+    assert np.isfinite(exact["log_partition_model"])
+    study = results.Study(
+        (2.5,), lattice, models=(trained.model,), trained=(trained,),
+        exact=evaluation.columns([exact]), observables=evaluation.columns([table]),
+    )  # fmt: skip
+    report.report(results.save(tmp_path / "study.h5", study), tmp_path / "report.png")
+    assert re_dashes(evaluation.table(study)) > 0
+
+
+def re_dashes(text):
+    return sum(line.rstrip().endswith(" -") for line in text.splitlines())
+
+
+def test_bad_reports(study, tmp_path):
+    with pytest.raises(InputError, match="does not end in an image format"):
+        report.report(study, tmp_path / "report.doc")
+    with pytest.raises(InputError, match="no trained model"):
+        report.report(results.Study(), tmp_path / "report.png")
+    (tmp_path / "there.png").touch()
+    with pytest.raises(FileError, match="exists"):
+        report.report(study, tmp_path / "there.png")

@@ -1,0 +1,255 @@
+import dataclasses
+import json
+import os
+
+import h5py
+import numpy as np
+import pytest
+import xarray
+
+from mcgen import ising, rbm, results
+from mcgen.errors import FileError, InputError
+from mcgen.results import Study
+
+LATTICE = ising.Ising((2, 3), field=0.1)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [ising.sample(LATTICE, t, n_chains=4, n_draws=5, thin=2, burn_in=3, seed=9) for t in (1.5, 3.0)]
+
+
+@pytest.fixture(scope="module")
+def trained(runs):
+    start = rbm.RBM.random(6, 3, seed=1, visible="spin", hidden="bernoulli")
+    return [rbm.train(start, run.states.reshape(-1, 6), epochs=4, n_chains=7, seed=2) for run in runs]
+
+
+def same(one, other):
+    """Whether two results hold the same, down to the bytes of arrays."""
+    if isinstance(one, np.ndarray):
+        return (
+            isinstance(other, np.ndarray)
+            and one.dtype == other.dtype
+            and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+        )
+    if dataclasses.is_dataclass(one):
+        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, rbm.RBM):
+        return same(one.parameters, other.parameters) and (one.visible, one.hidden) == (other.visible, other.hidden)
+    if isinstance(one, ising.Ising):
+        return same((one.coupling, one.field), (other.coupling, other.field)) and one.periodic == other.periodic
+    return one == other or (one != one and other != other)
+
+
+def kinds(runs, trained):
+    model = trained[0].model
+    float32 = model.replace(*(array.astype(np.float32) for array in model.parameters))
+    drawn = rbm.sample(model, n_chains=3, n_draws=2, seed=4, method="metropolis")
+    return {
+        "run": runs[0],
+        "runs": runs,
+        "model": model,
+        "float32 model": float32,
+        "models": [model, trained[1].model],
+        "trained": trained[0],
+        "two trained": trained,
+        "rbm samples": drawn,
+        "gibbs samples": rbm.sample(model, n_chains=3, n_draws=2, seed=4),
+    }
+
+
+NAMES = ["run", "runs", "model", "float32 model", "models", "trained", "two trained", "rbm samples", "gibbs samples"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_saved_is_loaded(name, runs, trained, tmp_path):
+    what = kinds(runs, trained)[name]
+    path = results.save(tmp_path / "file.h5", what)
+    again = results.load(path)
+    assert type(again) is type(what)
+    assert same(again, what)
+    assert os.listdir(tmp_path) == ["file.h5"]
+
+
+def whole_study(runs, trained):
+    numbers = {"kl_divergence": np.array([0.1, 0.2])}
+    return Study(
+        (1.5, 3.0),
+        LATTICE,
+        tuple(runs),
+        tuple(t.model for t in trained),
+        tuple(trained),
+        numbers,
+        {"energy_truth": np.array([-1.0, -2.0])},
+    )
+
+
+def test_a_whole_study_is_loaded(runs, trained, tmp_path):
+    study = whole_study(runs, trained)
+    again = results.load(results.save(tmp_path / "file.h5", study, configuration={"seed": 5}))
+    assert again.attributes["seed"] == 5
+    assert same(dataclasses.replace(again, attributes={}), study)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "study"])
+def test_files_open_in_xarray_and_every_axis_has_a_scale(name, runs, trained, tmp_path):
+    what = (kinds(runs, trained) | {"study": whole_study(runs, trained)})[name]
+    path = results.save(tmp_path / "file.h5", what)
+    with xarray.open_datatree(path, engine="h5netcdf") as tree:
+        tree.load()
+        if name == "runs":
+            assert tree["samples/states"].dims == ("temperature", "chain", "draw", "site_0", "site_1")
+            assert tree["samples/temperature"].values.tolist() == [1.5, 3.0]
+            assert (tree["samples/states"].sel(temperature=3.0).values == runs[1].states).all()
+        if name == "run":
+            assert tree["samples/states"].dims == ("chain", "draw", "site_0", "site_1")
+            assert float(tree["samples/temperature"]) == 1.5
+        if name == "two trained":
+            assert tree["training/log_likelihood"].dims[-1] == "epoch"
+    with h5py.File(path) as file:
+        datasets = []
+        file.visititems(lambda _, item: datasets.append(item) if isinstance(item, h5py.Dataset) else None)
+        assert datasets
+        for dataset in datasets:
+            assert dataset.is_scale or all(len(axis) == 1 for axis in dataset.dims), dataset.name
+            assert dataset.dtype.kind in "iuf", dataset.name
+
+
+def test_provenance(runs, tmp_path):
+    path = results.save(tmp_path / "file.h5", runs[0], configuration={"seed": 2**64 - 1, "device": "cpu", "thin": 2})
+    with h5py.File(path) as file:
+        attributes = dict(file.attrs)
+    assert attributes["schema_version"] == results.SCHEMA_VERSION
+    assert attributes["generator"] == "Philox4x32-10"
+    assert int(attributes["seed"]) == 2**64 - 1
+    assert attributes["status"] == "complete"
+    assert json.loads(attributes["configuration"])["thin"] == 2
+    assert set(json.loads(attributes["library_versions"])) >= {"numpy", "numba", "scipy", "h5py"}
+    assert {"mcgen_version", "created", "command_line", "device", "threads"} <= set(attributes)
+    assert attributes["created"].endswith("+00:00")
+
+
+def test_settings_are_their_own_provenance(runs, tmp_path):
+    path = results.save(tmp_path / "file.h5", runs[0])
+    assert results.load_study(path).attributes["seed"] == 9
+
+
+def test_an_existing_file_is_kept_unless_asked(runs, tmp_path):
+    path = results.save(tmp_path / "file.h5", runs[0])
+    before = path.read_bytes()
+    with pytest.raises(FileError, match=r"exists; choose another name, or overwrite"):
+        results.save(path, runs[1])
+    assert path.read_bytes() == before
+    results.save(path, runs[1], overwrite=True)
+    assert results.load(path).temperature == 3.0
+
+
+def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(runs, tmp_path, monkeypatch):
+    path = results.save(tmp_path / "file.h5", runs[0])
+    before = path.read_bytes()
+
+    def disk_full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results, "_write_samples", disk_full)
+    with pytest.raises(FileError, match=r"cannot be written.*No space left"):
+        results.save(path, runs[1], overwrite=True)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["file.h5"]
+
+
+def test_bad_outputs(tmp_path, runs):
+    with pytest.raises(FileError, match=r"folder .*nowhere.* does not exist; create it"):
+        results.save(tmp_path / "nowhere" / "file.h5", runs[0])
+    with pytest.raises(FileError, match="is a folder; give the name of a file"):
+        results.save(tmp_path, runs[0])
+
+
+def damaged(path, runs):
+    results.save(path, runs[0])
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def without_energy(path, runs):
+    results.save(path, runs[0])
+    with h5py.File(path, "a") as file:
+        del file["samples/energy"]
+
+
+def from_the_future(path, runs):
+    results.save(path, runs[0])
+    with h5py.File(path, "a") as file:
+        file.attrs["schema_version"] = 99
+
+
+def foreign(path, runs):
+    with h5py.File(path, "w") as file:
+        file["x"] = 1
+
+
+def empty(path, runs):
+    results.save(path, runs[0])
+    with h5py.File(path, "a") as file:
+        del file["samples"], file["lattice"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path, runs: None, "is not a file; check the path"),
+        (lambda path, runs: path.write_text("hello"), "is not an HDF5 file"),
+        (foreign, "was not written by mcgen"),
+        (from_the_future, "schema version 99, this mcgen reads up to 1; install a newer mcgen"),
+        (damaged, "cannot be read|is not an HDF5 file"),
+        (without_energy, "cannot be read .*energy.*damaged or incomplete"),
+        (empty, "holds no results"),
+    ],
+    ids=["missing", "text", "foreign", "future", "truncated", "incomplete", "empty"],
+)
+def test_unreadable_files(make, words, tmp_path, runs):
+    path = tmp_path / "file.h5"
+    make(path, runs)
+    with pytest.raises(FileError, match=words):
+        results.load(path)
+
+
+def test_rows_from_text_numpy_and_hdf5(tmp_path, runs):
+    rows = np.array([[0, 1, 1, 0, 0, 1], [1, 1, 1, 0, 0, 0]])
+    np.savetxt(tmp_path / "rows.txt", rows)
+    np.save(tmp_path / "rows.npy", 2 * rows - 1)
+    assert (results.load_rows(tmp_path / "rows.txt")[0][1] == rows).all()
+    temperature, spins, lattice = results.load_rows(tmp_path / "rows.npy")[0]
+    assert (spins == 2 * rows - 1).all()
+    assert temperature is lattice is None
+    tables = results.load_rows(results.save(tmp_path / "runs.h5", runs))
+    assert [table[0] for table in tables] == [1.5, 3.0]
+    assert (tables[1][1] == runs[1].states.reshape(-1, 6)).all()
+    assert tables[0][2].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        ("0 1\n1 2\n", InputError, r"holds the values \[2.0\]"),
+        ("0 -1\n", InputError, "rows must hold 0 and 1, or -1 and 1"),
+        ("0 nan\n", InputError, "holds the values"),
+        ("zero one\n", FileError, "cannot be read as a table"),
+        ("0 1\n1\n", FileError, "cannot be read as a table"),
+    ],
+)
+def test_bad_rows(content, error, words, tmp_path):
+    (tmp_path / "rows.txt").write_text(content)
+    with pytest.raises(error, match=words):
+        results.load_rows(tmp_path / "rows.txt")
+
+
+def test_models_are_no_rows(tmp_path):
+    path = results.save(tmp_path / "model.h5", rbm.RBM.random(2, 2, seed=1))
+    with pytest.raises(FileError, match="holds no samples"):
+        results.load_rows(path)
