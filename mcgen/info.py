@@ -28,7 +28,7 @@ def describe() -> str:
         try:
             lines.append(f"device {backend.target(name).describe()}")
         except DeviceError as error:
-            lines.append(f"device {name} not usable: {error}")
+            lines.append(f"device {name}: {str(error).removeprefix(f'device={name!r}: ')}")
     lines.append(f"threads {numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS} (NUMBA_NUM_THREADS)")
     for library in threadpoolctl.threadpool_info():
         if library["user_api"] == "blas":

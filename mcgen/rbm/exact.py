@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import backend, checks, enumeration
+from mcgen import backend, blas, checks, enumeration
 from mcgen.enumeration import kl_divergence as _kl_divergence
 from mcgen.errors import SizeError
 from mcgen.progress import progress as progress_bar
@@ -17,6 +17,9 @@ MOST_SUMMED_UNITS = 28
 
 # States of the smaller layer times units of the other that are summed in about a second on two cores.
 QUICK_TERMS = 1 << 28
+
+# The largest smaller layer whose moments are summed, in one kernel call: 2^24 states of 24 x 784 units take minutes.
+MOST_MOMENT_UNITS = 24
 
 # Low half of the enumerated layer: 2^8 rows of fields stay in the first-level cache.
 MOST_LOW_UNITS = 8
@@ -38,14 +41,19 @@ def is_quick(model: RBM) -> bool:
     return small <= MOST_SUMMED_UNITS and large << small <= QUICK_TERMS
 
 
-def check_summable(model: RBM) -> None:
-    """Raise `SizeError` if neither layer is small enough for `log_partition`."""
+def check_summable(model: RBM, what: str = "log Z", limit: int = MOST_SUMMED_UNITS) -> None:
+    """Raise `SizeError` if neither layer is small enough to be enumerated."""
     smaller = min(model.n_visible, model.n_hidden)
-    if smaller > MOST_SUMMED_UNITS:
+    if smaller > limit:
         raise SizeError(
-            f"the smaller layer of {model!r} has {smaller} units, 2^{smaller} states; the exact sum reaches "
-            f"{MOST_SUMMED_UNITS} units; use a model with a smaller hidden layer"
+            f"the smaller layer of {model!r} has {smaller} units, 2^{smaller} states; the exact sum for {what} reaches "
+            f"{limit} units; use a model with a smaller hidden layer, or sample it (rbm.sample)"
         )
+
+
+def check_moments(model: RBM) -> None:
+    """Raise `SizeError` if neither layer is small enough for `negative_phase`."""
+    check_summable(model, "the negative phase", MOST_MOMENT_UNITS)
 
 
 @functools.lru_cache(maxsize=16)
@@ -99,24 +107,21 @@ def log_partition(model: RBM, device: str = "cpu", progress: bool = False) -> fl
     turned = _smaller_layer_hidden(model)
     n_low = min(MOST_LOW_UNITS, turned.n_hidden // 2)
     n_high = turned.n_hidden - n_low
-    low_states = enumeration.list_states(n_low, turned.hidden.low)
-    low_fields = target.to_device(low_states @ turned.weights.T[:n_low])
-    low_logs = target.to_device(low_states @ turned.hidden_bias[:n_low])
+    low = _half(turned, slice(0, n_low))
+    low_fields, low_logs = target.to_device(low.fields), target.to_device(low.logs)
     maxima, totals = [], []
     with progress_bar(1 << n_high, "log Z", progress) as bar:
         for start in range(0, 1 << n_high, HIGH_STATES_PER_CALL):
             stop = min(start + HIGH_STATES_PER_CALL, 1 << n_high)
-            states = enumeration.list_states(n_high, turned.hidden.low, start, stop)
-            fields = turned.visible_bias + states @ turned.weights.T[n_low:]
-            logs = states @ turned.hidden_bias[n_low:]
+            high = _half(turned, slice(n_low, None), start, stop)
             results = [target.to_device(np.empty(stop - start)) for _ in range(2)]
             target.launch(
                 target.kernels("rbm").log_partition_blocks,
                 stop - start,
                 1,
                 *results,
-                target.to_device(fields),
-                target.to_device(logs),
+                target.to_device(high.fields + turned.visible_bias),
+                target.to_device(high.logs),
                 low_fields,
                 low_logs,
                 turned.visible.low,
@@ -274,7 +279,7 @@ def negative_phase(model: RBM, device: str = "cpu") -> Gradient:
     Parameters
     ----------
     model : RBM
-        The smaller layer has at most 28 units.
+        The smaller layer has at most 24 units.
     device : {"cpu", "cuda"}
 
     Returns
@@ -284,7 +289,7 @@ def negative_phase(model: RBM, device: str = "cpu") -> Gradient:
     Raises
     ------
     SizeError
-        If the smaller layer has more than 28 units.
+        If the smaller layer has more than 24 units.
     DeviceError
         If the device cannot be used.
 
@@ -300,7 +305,7 @@ def negative_phase(model: RBM, device: str = "cpu") -> Gradient:
     >>> rbm.exact.negative_phase(model).weights.round(12).tolist()
     [[0.25], [0.25]]
     """
-    check_summable(model)
+    check_moments(model)
     turned = _smaller_layer_hidden(model)
     n_first = turned.n_hidden // 2
     halves = [_half(turned, slice(0, n_first)), _half(turned, slice(n_first, None))]
@@ -313,9 +318,10 @@ def negative_phase(model: RBM, device: str = "cpu") -> Gradient:
         states.append(kept.states)
     log_z = enumeration.log_sum_exp(log_weights[0], np.ones(1))
     weights = [np.exp(logs - log_z) for logs in log_weights]
-    visible_hidden = np.concatenate([(m * w) @ s for m, w, s in zip(means, weights, states, strict=True)], axis=1)
-    hidden = np.concatenate([w @ s for w, s in zip(weights, states, strict=True)])
-    visible = means[0] @ weights[0]
+    with blas.one_thread():
+        visible_hidden = np.concatenate([(m * w) @ s for m, w, s in zip(means, weights, states, strict=True)], axis=1)
+        hidden = np.concatenate([w @ s for w, s in zip(weights, states, strict=True)])
+        visible = means[0] @ weights[0]
     if turned.n_hidden == model.n_hidden and turned.n_visible == model.n_visible:
         return Gradient(visible_hidden, visible, hidden)
     return Gradient(visible_hidden.T.copy(), hidden, visible)
@@ -329,10 +335,12 @@ class _Half(NamedTuple):
     logs: np.ndarray
 
 
-def _half(model: RBM, units: slice) -> _Half:
+def _half(model: RBM, units: slice, start: int = 0, stop: int | None = None) -> _Half:
+    """The states start ... stop-1 of the hidden units in a slice; by default all."""
     bias = model.hidden_bias[units]
-    states = enumeration.list_states(len(bias), model.hidden.low)
-    return _Half(states, states @ model.weights.T[units], states @ bias)
+    states = enumeration.list_states(len(bias), model.hidden.low, start, stop)
+    with blas.one_thread():
+        return _Half(states, states @ model.weights.T[units], states @ bias)
 
 
 def _half_state_moments(model: RBM, kept: _Half, summed: _Half, device: str) -> list[np.ndarray]:
@@ -351,7 +359,7 @@ def gradient(model: RBM, v: np.ndarray, device: str = "cpu") -> Gradient:
     Parameters
     ----------
     model : RBM
-        The smaller layer has at most 28 units.
+        The smaller layer has at most 24 units.
     v : array, shape (n_rows, n_visible)
     device : {"cpu", "cuda"}
 
@@ -364,7 +372,7 @@ def gradient(model: RBM, v: np.ndarray, device: str = "cpu") -> Gradient:
     InputError
         If a shape does not fit or a value is not a state of the visible units.
     SizeError
-        If the smaller layer has more than 28 units.
+        If the smaller layer has more than 24 units.
     DeviceError
         If the device cannot be used.
 
@@ -380,5 +388,5 @@ def gradient(model: RBM, v: np.ndarray, device: str = "cpu") -> Gradient:
     >>> rbm.exact.gradient(model, [[1, 1]]).visible_bias.round(12).tolist()
     [0.5, 0.5]
     """
-    check_summable(model)
+    check_moments(model)
     return positive_phase(model, v, device=device).minus(negative_phase(model, device))

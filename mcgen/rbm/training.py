@@ -124,7 +124,7 @@ def train(
     InputError
         If an argument is out of range or the training diverges.
     SizeError
-        If the negative phase is "exact" and the smaller layer has more than 28 units.
+        If the negative phase is "exact" and the smaller layer has more than 24 units.
     DeviceError
         If the device cannot be used.
 
@@ -165,7 +165,7 @@ def train(
         max(1, epochs // 10) if evaluate_every is None else checks.integer("evaluate_every", evaluate_every, 1)
     )
     if negative_phase == "exact":
-        exact.check_summable(model)
+        exact.check_moments(model)
     if truth is not None:
         enumeration.check_listable(model.n_visible, f"the visible layer of {model!r}", "leave out truth")
         truth = checks.distribution("truth", truth, (1 << model.n_visible,))

@@ -15,7 +15,17 @@ ROOMS = ("rng", "ising", "rbm")
 # A module may import those of lower rank, and its equals only within a room.
 RANKS = [
     {"errors"},
-    {"_compile", "checks", "formulas", "rng.purpose", "rng.formulas", "ising.formulas", "rbm.formulas", "progress"},
+    {
+        "_compile",
+        "blas",
+        "checks",
+        "formulas",
+        "rng.purpose",
+        "rng.formulas",
+        "ising.formulas",
+        "rbm.formulas",
+        "progress",
+    },
     {"_cpu", "_cuda"},
     {"rng.cpu", "rng.cuda", "ising.cpu", "ising.cuda", "rbm.cpu", "rbm.cuda"},
     {"backend"},

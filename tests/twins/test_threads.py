@@ -22,6 +22,8 @@ for method in ("gibbs", "metropolis"):
     show(method, rbm.sample(model, n_chains=33, n_draws=4, thin=2, burn_in=5, method=method, seed=6).states)
 show("log Z", rbm.exact.log_partition(model))
 show("moments", *rbm.exact.negative_phase(model))
+large = rbm.RBM.random(300, 15, seed=1, scale=0.2)
+show("large", rbm.exact.log_partition(large), *rbm.exact.negative_phase(large))
 v = rbm.sample(model, n_chains=300, n_draws=1, seed=7).states[:, 0]
 show("gradient", *rbm.exact.gradient(model, v))
 for negative_phase in ("exact", "cd", "pcd"):
@@ -39,5 +41,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 12
+    assert len(one.splitlines()) == 13
     assert run(2) == one
