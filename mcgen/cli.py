@@ -224,67 +224,79 @@ def _ising_exact(arguments: argparse.Namespace) -> None:
 
 
 def _rbm_train(arguments: argparse.Namespace) -> int:
-    from mcgen import evaluation, observables, rbm, results, rng
+    from mcgen import evaluation, results, rng
 
     results.check_output(arguments.output, arguments.overwrite)
     tables = _pick_temperature(results.load_rows(arguments.data), arguments)
     lattice = tables[0][2]
     units = arguments.units or ("spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli")
-    trained, exact, columns = [], [], []
-    for k, (temperature, rows, _) in enumerate(tables):
-        v = _as_units(rows, units)
-        model = rbm.RBM.random(
-            v.shape[1], arguments.hidden, seed=rng.derive(arguments.seed, 3 * k), visible=units, hidden=units
-        )
-        one = rbm.train(
-            model,
-            v,
-            negative_phase=arguments.negative_phase,
-            gibbs_steps=arguments.gibbs_steps,
-            n_chains=arguments.chains,
-            epochs=arguments.epochs,
-            batch_size=arguments.batch,
-            learning_rate=arguments.learning_rate,
-            final_learning_rate=arguments.final_learning_rate,
-            optimizer=arguments.optimizer,
-            momentum=arguments.momentum,
-            seed=rng.derive(arguments.seed, 3 * k + 1),
-            truth=_truth(lattice, temperature),
-            evaluate_every=arguments.evaluate_every,
-            device=arguments.device,
-            progress=True,
-        )
-        if not len(one.history):
-            raise KeyboardInterrupt
-        trained.append(one)
-        print(_training_line(one, temperature, units))
-        if lattice is not None:
-            starts = v[:: max(1, len(v) // 500)][:500]
-            samples = rbm.sample(
-                one.model, n_chains=len(starts), n_draws=50, thin=5, burn_in=500, initial=starts,
-                seed=rng.derive(arguments.seed, 3 * k + 2), device=arguments.device,
-            )  # fmt: skip
-            values, table = evaluation.evaluate(one.model, lattice, temperature, rows, samples, device=arguments.device)
-            exact.append(values)
-            columns.append(table)
-            summary = observables.summary(samples, lattice, temperature)
-            print(f"  states of the model: {_per_site(summary, lattice.n_sites)}")
-        if one.interrupted:
+    done, interrupted = [], False
+    for k, table in enumerate(tables):
+        try:
+            done.append(
+                _train_one(arguments, table, units, [rng.derive(arguments.seed, 3 * k + part) for part in range(3)])
+            )
+            interrupted = done[-1][0].interrupted
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            interrupted = True
+        if interrupted:
             break
-    temperatures = tuple(table[0] for table in tables[: len(trained)] if table[0] is not None)
+    trained, exact, columns = zip(*done, strict=True)
+    temperatures = tuple(table[0] for table in tables[: len(done)] if table[0] is not None)
     study = results.Study(
         temperatures,
         lattice,
         models=tuple(one.model for one in trained),
-        trained=tuple(trained),
+        trained=trained,
         exact=evaluation.columns(exact),
         observables=evaluation.columns(columns),
     )
-    interrupted = trained[-1].interrupted
     status = "interrupted" if interrupted else "complete"
     path = results.save(arguments.output, study, arguments.overwrite, _configuration(arguments), status)
-    print(f"wrote {path}" + (", interrupted: the last model has fewer epochs than asked for" if interrupted else ""))
+    epochs = f"{len(trained[-1].history['epoch'])} of {arguments.epochs} epochs"
+    print(
+        f"wrote {path}" + (f", interrupted: {len(done)} of {len(tables)} models, the last with {epochs}" * interrupted)
+    )
     return 130 if interrupted else 0
+
+
+def _train_one(arguments: argparse.Namespace, table: tuple, units: str, seeds: list[int]) -> tuple:
+    """Train and evaluate at one temperature: the result of training, exact values and observables."""
+    from mcgen import evaluation, observables, rbm
+
+    temperature, rows, lattice = table
+    v = _as_units(rows, units)
+    trained = rbm.train(
+        rbm.RBM.random(v.shape[1], arguments.hidden, seed=seeds[0], visible=units, hidden=units),
+        v,
+        negative_phase=arguments.negative_phase,
+        gibbs_steps=arguments.gibbs_steps,
+        n_chains=arguments.chains,
+        epochs=arguments.epochs,
+        batch_size=arguments.batch,
+        learning_rate=arguments.learning_rate,
+        final_learning_rate=arguments.final_learning_rate,
+        optimizer=arguments.optimizer,
+        momentum=arguments.momentum,
+        seed=seeds[1],
+        truth=_truth(lattice, temperature),
+        evaluate_every=arguments.evaluate_every,
+        device=arguments.device,
+        progress=True,
+    )
+    print(_training_line(trained, temperature, units))
+    if lattice is None:
+        return trained, {}, {}
+    starts = v[:: max(1, len(v) // 500)][:500]
+    samples = rbm.sample(
+        trained.model, n_chains=len(starts), n_draws=50, thin=5, burn_in=500, initial=starts, seed=seeds[2],
+        device=arguments.device,
+    )  # fmt: skip
+    summary = observables.summary(samples, lattice, temperature)
+    print(f"  states of the model: {_per_site(summary, lattice.n_sites)}")
+    return trained, *evaluation.evaluate(trained.model, lattice, temperature, rows, samples, device=arguments.device)
 
 
 def _pick_temperature(tables: list, arguments: argparse.Namespace) -> list:

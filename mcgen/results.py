@@ -371,7 +371,8 @@ def _write_training(group: _Group, study: Study) -> None:
         group.add(name, ("epoch",), columns, epochs)
     group.add("n_epochs", (), [len(one.history["epoch"]) for one in trained])
     group.add("interrupted", (), [np.int8(one.interrupted) for one in trained])
-    group.add("chains", ("chain", "visible"), [one.chains for one in trained])
+    fewest = min(len(one.chains) for one in trained)  # an interrupted training may have stopped at a smaller batch
+    group.add("chains", ("chain", "visible"), [one.chains[:fewest] for one in trained])
     group.group.attrs["settings"] = json.dumps([one.settings for one in trained], default=str)
 
 

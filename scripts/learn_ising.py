@@ -19,12 +19,14 @@ Time: well below a minute on two cores, with compilation.
 """
 
 import argparse
+import dataclasses
 import sys
 import time
 
 import numpy as np
 
 from mcgen import evaluation, ising, observables, rbm, report, results, rng
+from mcgen.enumeration import MOST_LISTED_UNITS
 from mcgen.errors import InputError, McgenError
 
 N_CHAINS = 2000
@@ -91,10 +93,13 @@ def train(v: np.ndarray, truth: np.ndarray | None, arguments: argparse.Namespace
     )  # fmt: skip
     if first.interrupted or min(v.shape[1], arguments.hidden) > MOST_EXACT_UNITS or not arguments.exact_epochs:
         return first
-    second = rbm.train(
-        first.model, v, negative_phase="exact", epochs=arguments.exact_epochs, batch_size=500,
-        learning_rate=0.003, final_learning_rate=0.0003, seed=rng.derive(seed, 1), evaluate_every=1, **common,
-    )  # fmt: skip
+    try:
+        second = rbm.train(
+            first.model, v, negative_phase="exact", epochs=arguments.exact_epochs, batch_size=500,
+            learning_rate=0.003, final_learning_rate=0.0003, seed=rng.derive(seed, 1), evaluate_every=1, **common,
+        )  # fmt: skip
+    except KeyboardInterrupt:  # before its first epoch was complete
+        return dataclasses.replace(first, interrupted=True)
     return rbm.join(first, second)
 
 
@@ -111,10 +116,8 @@ def main(argv: list[str] | None = None) -> int:
                 "give one file for each --temperature"
             )
         lattice = ising.Ising(tuple(arguments.shape))
-        study = run(arguments, lattice)
-        if not study.trained:
-            return 130
-        status = "interrupted" if study.trained[-1].interrupted else "complete"
+        study, interrupted = run(arguments, lattice)
+        status = "interrupted" if interrupted else "complete"
         results.save(arguments.output, study, arguments.overwrite, vars(arguments), status)
         print(evaluation.table(study))
         report.report(study, arguments.figure, arguments.overwrite)
@@ -122,54 +125,34 @@ def main(argv: list[str] | None = None) -> int:
         print(f"learn_ising: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("learn_ising: stopped before the first model was trained; nothing was written", file=sys.stderr)
+        print("learn_ising: interrupted before the first model was trained; nothing was written", file=sys.stderr)
         return 130
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {time.monotonic() - start:.0f} s")
-    return 130 if study.trained[-1].interrupted else 0
+    seconds = time.monotonic() - start
+    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
+    return 130 if interrupted else 0
 
 
-def run(arguments: argparse.Namespace, lattice: ising.Ising) -> results.Study:
-    """Generate or read data, train and evaluate, temperature by temperature."""
-    enumerable = lattice.n_sites <= 24
+def run(arguments: argparse.Namespace, lattice: ising.Ising) -> tuple[results.Study, bool]:
+    """All temperatures, and whether Ctrl-C cut them short: what is done by then is kept."""
     print(f"{lattice}, {arguments.hidden} hidden units, device {arguments.device}, seed {arguments.seed}")
-    if not enumerable:
-        print(f"{lattice.n_sites} sites are too many to enumerate (24 at most): no exact values of the truth")
+    if lattice.n_sites > MOST_LISTED_UNITS:
+        print(f"{lattice.n_sites} sites are too many to enumerate ({MOST_LISTED_UNITS}): no exact values of the truth")
     if min(lattice.n_sites, arguments.hidden) > MOST_EXACT_UNITS:
         print(f"the smaller layer has more than {MOST_EXACT_UNITS} units: training by contrastive divergence alone")
-    done = []
-    for k, temperature in enumerate(arguments.temperature):
-        seeds = [rng.derive(arguments.seed, 10 * k + part) for part in range(4)]
-        truth = ising.exact.probabilities(lattice, temperature, arguments.device) if enumerable else None
-        if arguments.data:
-            data = read_data(arguments.data[k], lattice)
-        else:
-            data = draw_data(lattice, temperature, TRAINING_DRAWS, seeds[0], arguments.device)
-        test = draw_data(lattice, temperature, 1, seeds[1], arguments.device)
-        v = np.asarray(getattr(data, "states", data)).reshape(-1, lattice.n_sites)
-        trained = train(v, truth, arguments, seeds[2])
-        # Starting from the data, the chains only have to relax from the data's distribution to the model's.
-        samples = rbm.sample(
-            trained.model, n_chains=min(N_CHAINS, len(v)), n_draws=MODEL_DRAWS, thin=5, burn_in=500, seed=seeds[3],
-            device=arguments.device, initial=v[:: max(1, len(v) // N_CHAINS)][: min(N_CHAINS, len(v))],
-        )  # fmt: skip
-        test_rows = test.states.reshape(-1, lattice.n_sites)
-        exact, table = evaluation.evaluate(
-            trained.model, lattice, temperature, data, samples, test_rows, arguments.device
-        )
-        done.append((temperature, data, trained, exact, table))
-        print(
-            f"T = {temperature:g}: KL(truth || model) = {exact['kl_divergence']:.5f} nats"
-            if enumerable
-            else f"T = {temperature:g}: trained",
-            flush=True,
-        )
-        if trained.interrupted:
+    done, interrupted = [], False
+    for k in range(len(arguments.temperature)):
+        try:
+            done.append(run_one(arguments, lattice, k))
+            interrupted = done[-1][1].interrupted
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            interrupted = True
+        if interrupted:
             break
-    if not done:
-        return results.Study()
-    temperatures, data, trained, exact, tables = zip(*done, strict=True)
-    return results.Study(
-        temperatures=temperatures,
+    data, trained, exact, tables = zip(*done, strict=True)
+    study = results.Study(
+        temperatures=tuple(arguments.temperature[: len(done)]),
         lattice=lattice,
         samples=() if arguments.data else data,
         models=tuple(one.model for one in trained),
@@ -177,6 +160,32 @@ def run(arguments: argparse.Namespace, lattice: ising.Ising) -> results.Study:
         exact=evaluation.columns(exact),
         observables=evaluation.columns(tables),
     )
+    return study, interrupted
+
+
+def run_one(arguments: argparse.Namespace, lattice: ising.Ising, k: int) -> tuple:
+    """Generate or read data, train and evaluate at temperature number k."""
+    temperature = arguments.temperature[k]
+    seeds = [rng.derive(arguments.seed, 10 * k + part) for part in range(4)]
+    enumerable = lattice.n_sites <= MOST_LISTED_UNITS
+    truth = ising.exact.probabilities(lattice, temperature, arguments.device) if enumerable else None
+    if arguments.data:
+        data = read_data(arguments.data[k], lattice)
+    else:
+        data = draw_data(lattice, temperature, TRAINING_DRAWS, seeds[0], arguments.device)
+    test = draw_data(lattice, temperature, 1, seeds[1], arguments.device).states.reshape(-1, lattice.n_sites)
+    v = np.asarray(getattr(data, "states", data)).reshape(-1, lattice.n_sites)
+    trained = train(v, truth, arguments, seeds[2])
+    # Starting from the data, the chains only have to relax from the data's distribution to the model's.
+    starts = v[:: max(1, len(v) // N_CHAINS)][:N_CHAINS]
+    samples = rbm.sample(
+        trained.model, n_chains=len(starts), n_draws=MODEL_DRAWS, thin=5, burn_in=500, initial=starts, seed=seeds[3],
+        device=arguments.device,
+    )  # fmt: skip
+    exact, table = evaluation.evaluate(trained.model, lattice, temperature, data, samples, test, arguments.device)
+    words = f"KL(truth || model) = {exact['kl_divergence']:.5f} nats" if enumerable else "trained"
+    print(f"T = {temperature:g}: {words}", flush=True)
+    return data, trained, exact, table
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Trained:
 def train(
     model: RBM,
     v: np.ndarray,
-    negative_phase: str = "pcd",
+    negative_phase: str = "cd",
     gibbs_steps: int = 5,
     n_chains: int = 512,
     epochs: int = 50,
@@ -105,6 +105,7 @@ def train(
     Returns
     -------
     Trained
+        Ctrl-C, once an epoch is complete, ends the training and returns what is there, marked as interrupted.
         Columns of the history, beside epoch and learning_rate:
 
         reconstruction_error
@@ -204,8 +205,10 @@ def train(
                 )
                 bar.update(1)
         except KeyboardInterrupt:
+            if not history:
+                raise
             interrupted = True
-    columns = {name: np.array([row[name] for row in history]) for name in history[0]} if history else {}
+    columns = {name: np.array([row[name] for row in history]) for name in history[0]}
     return Trained(model, columns, chains.visible, settings, interrupted)
 
 
@@ -253,19 +256,20 @@ class _Evaluator:
     def __init__(self, model: RBM, v: np.ndarray, truth: np.ndarray | None, device: str):
         self.v, self.truth, self.device = v, truth, device
         self.feasible = exact.is_quick(model)
-        _, counts = np.unique(v, axis=0, return_counts=True)
-        fractions = counts / len(v)
-        self.data_entropy = float(-np.sum(fractions * np.log(fractions)))
+        if self.feasible and truth is None:
+            _, counts = np.unique(v, axis=0, return_counts=True)
+            fractions = counts / len(v)
+            self.data_entropy = float(-np.sum(fractions * np.log(fractions)))
 
     def columns(self, model: RBM, evaluate: bool) -> dict[str, float]:
         if not (self.feasible and evaluate):
             return dict.fromkeys(("log_partition", "log_likelihood", "kl_divergence"), float("nan"))
         log_z = exact.log_partition(model, self.device)
         likelihood = float(-free_energy_of_rows(model, self.v, self.device).mean() - log_z)
-        # KL(data || model) = <log f>_data - <log p>_data (Hjorth-Jensen 2025, "Kullback-Leibler divergence and RBMs").
-        kl = -self.data_entropy - likelihood
         if self.truth is not None:
             kl = exact.kl_divergence(self.truth, model, self.device)
+        else:  # <log f>_data - <log p>_data (Hjorth-Jensen 2025, "Kullback-Leibler divergence and RBMs")
+            kl = -self.data_entropy - likelihood
         return {"log_partition": log_z, "log_likelihood": likelihood, "kl_divergence": kl}
 
 

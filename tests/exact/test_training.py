@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from mcgen import enumeration, ising, optim, rbm
+from mcgen import enumeration, ising, optim, rbm, rng
 from mcgen.errors import InputError
+from mcgen.rbm.sampling import Chains
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,30 @@ def test_one_epoch_of_exact_sgd_by_hand(data):
         assert np.allclose(new, old + 0.3 * slope, rtol=1e-12)
 
 
+@pytest.mark.parametrize("negative_phase", ["cd", "pcd"])
+def test_contrastive_divergence_by_hand(data, negative_phase):
+    # CD starts the chains at the rows of each batch, PCD carries them on; the random stream goes on in both.
+    v = data[0][:90].astype(float)
+    model = rbm.RBM.random(6, 3, seed=2, scale=0.5, visible="spin", hidden="spin")
+    trained = rbm.train(
+        model, v, negative_phase=negative_phase, gibbs_steps=2, n_chains=40, epochs=2, batch_size=30, learning_rate=0.3,
+        optimizer="sgd", momentum=0.0, seed=5,
+    )  # fmt: skip
+    rows = rng.permutation(5, rng.purpose.TRAINING_CHAINS, 90)[:40]
+    chains = Chains(v[rows], rng.derive(5, 0))
+    for epoch in range(2):
+        order = rng.permutation(5, rng.purpose.TRAINING_ORDER, 90, step=epoch)
+        for batch in v[order].reshape(3, 30, 6):
+            if negative_phase == "cd":
+                chains.visible = batch.astype(np.int8)
+            chains.advance(model, 2)
+            slope = rbm.positive_phase(model, batch).minus(rbm.negative_phase(model, chains.visible))
+            model = model.replace(*(old + 0.3 * g for old, g in zip(model.parameters, slope, strict=True)))
+    for got, wanted in zip(trained.model.parameters, model.parameters, strict=True):
+        assert np.allclose(got, wanted, rtol=1e-12)
+    assert (trained.chains == chains.visible).all()
+
+
 def test_every_row_is_used_once_in_an_epoch(data, monkeypatch):
     v, _ = data
     from mcgen.rbm import training
@@ -113,6 +138,17 @@ def test_ctrl_c_returns_what_is_there(data, monkeypatch):
     assert trained.history["epoch"].tolist() == [1, 2]
 
 
+def test_ctrl_c_in_the_first_epoch_has_nothing_to_return(data, monkeypatch):
+    from mcgen.rbm import training
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_negative_phase", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), data[0], epochs=9)
+
+
 def test_divergence_is_an_error_that_names_the_learning_rate(data):
     v, _ = data
     with pytest.raises(InputError, match=r"diverged in epoch .* smaller learning rate"):
@@ -126,7 +162,7 @@ def test_joined_histories(data):
     both = rbm.join(first, second)
     assert both.history["epoch"].tolist() == [1, 2, 3, 4, 5]
     assert both.model is second.model
-    assert both.settings["first_stage"]["negative_phase"] == "pcd"
+    assert both.settings["first_stage"]["negative_phase"] == "cd"
 
 
 def test_adam_against_the_paper():

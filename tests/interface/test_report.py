@@ -75,12 +75,13 @@ def test_the_figure_shows_every_panel(study, tmp_path):
 
 def test_observables_are_drawn_per_site_with_their_errors(study):
     figure = report.draw(study)
-    energy = figure.subfigs[-1].axes[0]
-    for container, source in zip(energy.containers, ("data", "model"), strict=True):
-        points, _, bars = container.lines
-        assert np.allclose(points.get_ydata(), study.observables[f"energy_{source}"] / 6)
-        ends = np.array(bars[0].get_segments())[:, :, 1]
-        assert np.allclose((ends[:, 1] - ends[:, 0]) / 2, study.observables[f"energy_{source}_error"] / 6)
+    truth = study.observables["energy_truth"]
+    for axes, subtracted in ((figure.subfigs[-1].axes[0], 0), (figure.subfigs[-1].axes[3], truth)):
+        for container, source in zip(axes.containers, ("data", "model"), strict=True):
+            points, _, bars = container.lines
+            assert np.allclose(points.get_ydata(), (study.observables[f"energy_{source}"] - subtracted) / 6)
+            ends = np.array(bars[0].get_segments())[:, :, 1]
+            assert np.allclose((ends[:, 1] - ends[:, 0]) / 2, study.observables[f"energy_{source}_error"] / 6)
 
 
 def test_models_without_lattice_are_drawn(tmp_path):

@@ -46,6 +46,24 @@ def test_learn_ising(folder, capsys):
     assert "learn_ising.h5 exists" in capsys.readouterr().err
 
 
+def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch):
+    script = load("learn_ising")
+    original = script.draw_data
+
+    def interrupt_at_3(lattice, temperature, *rest):
+        if temperature == 3.0:
+            raise KeyboardInterrupt
+        return original(lattice, temperature, *rest)
+
+    monkeypatch.setattr(script, "draw_data", interrupt_at_3)
+    assert script.main([*SMALL, "--temperature", "3.0", "2.0"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert script.main([*SMALL, "--temperature", "2.0", "3.0"]) == 130
+    study = results.load("learn_ising.h5")
+    assert study.temperatures == (2.0,)
+    assert study.attributes["status"] == "interrupted"
+
+
 def test_learn_ising_from_rows_of_bits(folder, capsys):
     script = load("learn_ising")
     run = ising.sample(ising.Ising((2, 3)), 2.0, n_chains=3000, n_draws=1, burn_in=100, seed=4)
