@@ -87,12 +87,18 @@ def draw(study: Study) -> Figure:
         sample_images(samples, study.trained[k], study.lattice)
     if has_observables:
         parts[-1].suptitle(
-            "Observables: exact, of the data, and of states drawn from the model", fontsize=12, fontweight="bold"
+            "Observables: exact where enumerable, of the data, and of states drawn from the model",
+            fontsize=12,
+            fontweight="bold",
         )
-        panels = parts[-1].subplots(2, len(PER_SITE), sharex="col", height_ratios=(2, 1))
+        has_truth = all(f"{name}_truth" in study.observables for name in PER_SITE)
+        ratios = (2, 1) if has_truth else (1,)
+        panels = parts[-1].subplots(len(ratios), len(PER_SITE), sharex="col", height_ratios=ratios, squeeze=False)
         for k, name in enumerate(PER_SITE):
             observable(panels[0, k], study, name)
-            deviation(panels[1, k], study, name)
+            if has_truth:
+                deviation(panels[1, k], study, name)
+            panels[-1, k].set_xlabel("temperature")
     return figure
 
 
@@ -106,14 +112,15 @@ def _title(study: Study, k: int, label: str) -> str:
 
 
 def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
-    """Exact log-likelihood or KL against the epoch where it was evaluated, otherwise the reconstruction error."""
+    """The exact KL divergence at the epochs where it was evaluated, and the reconstruction error."""
     history = trained.history
     epoch = history["epoch"]
     evaluated = np.isfinite(history["kl_divergence"])
     if evaluated.any():
         kl = history["kl_divergence"][evaluated]
-        axes.plot(epoch[evaluated], kl, "o-", color=COLORS["model"], markersize=3, label="exact KL divergence (left)")
-        if (kl > 0).all():
+        label = f"exact KL({trained.settings.get('kl_reference', 'truth')} || model), left"
+        axes.plot(epoch[evaluated], kl, "o-", color=COLORS["model"], markersize=3, label=label)
+        if kl.min() > 0 and kl.max() > 3 * kl.min():
             axes.set_yscale("log")
         axes.set_ylabel("KL divergence, nats")
         other = axes.twinx()
@@ -168,6 +175,8 @@ def weight_images(axes: Axes, model: rbm.RBM, lattice: ising.Ising | None) -> No
 def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None) -> None:
     """States of the model's Markov chains after training."""
     states = trained.chains[:36]
+    columns = _columns(len(states), _tile_shape(states.shape[1], lattice))
+    states = states[: max(columns, len(states) // columns * columns)]  # full rows only
     low = trained.model.visible.low
     image = _mosaic(states.astype(float), lattice)
     _show_mosaic(axes, image, f"{len(states)} states of the model's chains (dark: up)", "Greys", low, 1, bar=False)
@@ -181,8 +190,8 @@ def observable(axes: Axes, study: Study, name: str) -> None:
         fine = np.linspace(temperatures.min() * 0.9, temperatures.max() * 1.1, 60)
         exact = [getattr(ising.exact.thermodynamics(study.lattice, t), name) / n_sites for t in fine]
         axes.plot(fine, exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0)
-    else:
-        exact = study.observables.get(f"{name}_truth", np.full(len(temperatures), np.nan)) / n_sites
+    elif f"{name}_truth" in study.observables:
+        exact = study.observables[f"{name}_truth"] / n_sites
         axes.plot(temperatures, exact, "_", markersize=24, color=COLORS["truth"], label="exact", zorder=0)
     _error_bars(axes, study, name, np.zeros(len(temperatures)))
     axes.set_ylabel(PER_SITE[name])
@@ -191,10 +200,6 @@ def observable(axes: Axes, study: Study, name: str) -> None:
 
 def deviation(axes: Axes, study: Study, name: str) -> None:
     """The same minus the exact value, where error bars can be seen."""
-    axes.set_xlabel("temperature")
-    if f"{name}_truth" not in study.observables:
-        _say(axes, "no exact value")
-        return
     axes.axhline(0.0, color=COLORS["truth"], linewidth=1)
     _error_bars(axes, study, name, study.observables[f"{name}_truth"] / study.lattice.n_sites)
     axes.set_ylabel("minus exact")
@@ -215,7 +220,7 @@ def _error_bars(axes: Axes, study: Study, name: str, subtracted: np.ndarray) -> 
 def _mosaic(vectors: np.ndarray, lattice: ising.Ising | None) -> np.ndarray:
     """Vectors over the lattice's sites as tiles of one image, with a gap of NaN between."""
     shape = _tile_shape(vectors.shape[1], lattice)
-    columns = int(np.ceil(np.sqrt(len(vectors) * shape[0] / shape[1])))
+    columns = _columns(len(vectors), shape)
     n_rows = -(-len(vectors) // columns)
     image = np.full((n_rows * (shape[0] + 1) - 1, columns * (shape[1] + 1) - 1), np.nan)
     for k, vector in enumerate(vectors):
@@ -223,6 +228,11 @@ def _mosaic(vectors: np.ndarray, lattice: ising.Ising | None) -> np.ndarray:
         y, x = row * (shape[0] + 1), column * (shape[1] + 1)
         image[y : y + shape[0], x : x + shape[1]] = vector.reshape(shape)
     return image
+
+
+def _columns(n_tiles: int, shape: tuple[int, int]) -> int:
+    """Tiles side by side that make the mosaic about square."""
+    return min(n_tiles, int(np.ceil(np.sqrt(n_tiles * shape[0] / shape[1]))))
 
 
 def _tile_shape(n_units: int, lattice: ising.Ising | None) -> tuple[int, int]:

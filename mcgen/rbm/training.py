@@ -31,7 +31,7 @@ class Trained:
     chains : int8, shape (n_chains, n_visible)
         The states of the model's Markov chains after the last step.
     settings : dict
-        All arguments of the training, and n_rows, the number of rows of data.
+        All arguments of the training; n_rows, the number of rows of data; kl_reference, "truth" or "data".
     interrupted : bool
         Whether Ctrl-C ended it early; the history holds the completed epochs.
     """
@@ -149,7 +149,7 @@ def train(
     v = model.check_visible(v, "v", exact_states=True)
     if v.ndim != 2 or len(v) == 0:
         raise InputError(f"v has shape {v.shape}; give a table of at least one row, shape (n_rows, {model.n_visible})")
-    settings["n_rows"] = len(v)
+    settings |= {"n_rows": len(v), "kl_reference": "data" if truth is None else "truth"}
     checks.choice("negative_phase", negative_phase, NEGATIVE_PHASES)
     gibbs_steps = checks.integer("gibbs_steps", gibbs_steps, 1)
     n_chains = checks.integer("n_chains", n_chains, 1)

@@ -181,6 +181,29 @@ def test_a_kernel_rebuilt_with_the_right_formula_gives_the_same_states():
         assert (rbm.sample(model, 64, n_draws=5, seed=1, method="gibbs").states == right).all()
 
 
+def test_kernel_calls_of_any_length_give_the_same_states(monkeypatch):
+    from mcgen.ising import sampling as ising_sampling
+    from mcgen.rbm import sampling as rbm_sampling
+
+    def draw():
+        return (
+            ising.sample(LATTICES["bipartite"], 2.0, n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1).states,
+            ising.sample(LATTICES["frustrated"], 2.0, n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1).states,
+            *(
+                rbm.sample(
+                    small_model(KINDS[0]), n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1, method=method
+                ).states
+                for method in ("gibbs", "metropolis")
+            ),
+        )
+
+    in_one_call = draw()
+    monkeypatch.setattr(ising_sampling, "UPDATES_PER_CALL", 9 * 5 * 4)
+    monkeypatch.setattr(rbm_sampling, "OPERATIONS_PER_CALL", 9 * 4 * 3 * 7)
+    for once, often in zip(in_one_call, draw(), strict=True):
+        assert (once == often).all()
+
+
 def test_seeds_and_steps_continue():
     # Chains that go on later get the random numbers they would have got.
     from mcgen.rbm.sampling import Chains
