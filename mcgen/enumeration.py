@@ -130,5 +130,5 @@ def kl_divergence(probabilities: np.ndarray, log_probabilities: np.ndarray) -> f
 
 
 def log_sum_exp(maxima: np.ndarray, totals: np.ndarray) -> float:
-    """Log of sum_k totals[k] e^maxima[k]: the sum over blocks that kernels return as (maximum, total) pairs."""
+    """log of sum_k totals[k] e^maxima[k]: the sum over blocks that kernels return as (maximum, total) pairs."""
     return float(logsumexp(maxima, b=totals))

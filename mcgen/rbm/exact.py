@@ -12,13 +12,13 @@ from mcgen.progress import progress as progress_bar
 from mcgen.rbm.gradient import Gradient, positive_phase
 from mcgen.rbm.model import RBM, free_energy_of_rows
 
-# The largest smaller layer whose states are summed: 2^28 states of 28 x 784 units take about an hour on two cores.
+# The largest smaller layer whose states are summed: 2^28 states of 28 x 784 units take some minutes on two cores.
 MOST_SUMMED_UNITS = 28
 
 # States of the smaller layer times units of the other that are summed in about a second on two cores.
 QUICK_TERMS = 1 << 28
 
-# The largest smaller layer whose moments are summed, in one kernel call: 2^24 states of 24 x 784 units take minutes.
+# The largest smaller layer whose moments are summed, without a pause: 2^24 states of 24 x 784 units take a minute.
 MOST_MOMENT_UNITS = 24
 
 # Low half of the enumerated layer: 2^8 rows of fields stay in the first-level cache.
@@ -65,7 +65,7 @@ def _listed(n_units: int, low: int, start: int, stop: int) -> np.ndarray:
 
 
 def log_partition(model: RBM, device: str = "cpu", progress: bool = False) -> float:
-    """Log Z = log sum_{v, h} e^{-E(v, h)}, exact to rounding.
+    """log Z = log sum_{v, h} e^{-E(v, h)}, exact to rounding.
 
     The states of the smaller layer are enumerated, the other layer is summed in closed form:
     Z = sum_h e^{c.h} prod_i sum_{v_i} e^{v_i (b_i + sum_j W_ij h_j)}.
@@ -133,7 +133,7 @@ def log_partition(model: RBM, device: str = "cpu", progress: bool = False) -> fl
 
 
 def log_probabilities(model: RBM, device: str = "cpu") -> np.ndarray:
-    """Log p(v) of every visible state, by state index.
+    """log p(v) of every visible state, by state index.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def cumulant_factor(low, x):
 
 
 def cumulant(low, x):
-    """Log sum_s e^{x s} over the two states of a unit: log(1 + e^x) for Bernoulli units, log(2 cosh x) for spins.
+    """log sum_s e^{x s} over the two states of a unit: log(1 + e^x) for Bernoulli units, log(2 cosh x) for spins.
 
     This is what a hidden unit leaves behind when it is summed out (marginal p(v), Hjorth-Jensen 2025; softplus in
     Hinton 2010, eq. 25). The two parts are kept apart because the logarithm of a product is cheaper than many
