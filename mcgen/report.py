@@ -53,17 +53,34 @@ def report(source: Study | str | Path, output: str | Path, overwrite: bool = Fal
     >>> report.report(Study(models=(trained.model,), trained=(trained,)), output).exists()
     True
     """
-    output = results.check_output(output, overwrite)
+    output = check_output(output, overwrite)
     study = source if isinstance(source, Study) else results.load_study(source)
     if not study.trained:
         raise InputError("there is no trained model to report on; give a file written by 'mcgen rbm train'")
-    formats = FigureCanvasAgg.get_supported_filetypes()
-    ending = output.suffix.lstrip(".").lower()
-    if ending not in formats:
-        raise InputError(f"output={output.name!r} does not end in an image format; use .png, .pdf or .svg")
     figure = draw(study)
-    figure.savefig(output, format=ending, dpi=130)
+    with results.written_beside(output) as beside:
+        figure.savefig(beside, format=_ending(output), dpi=130)
     return output
+
+
+def check_output(output: str | Path, overwrite: bool = False) -> Path:
+    """The path as a `Path`, checked to be writable and to end in an image format before work starts.
+
+    Raises
+    ------
+    FileError
+        If it exists and overwrite is false, or cannot be written.
+    InputError
+        If its ending is no image format.
+    """
+    output = results.check_output(output, overwrite)
+    if _ending(output) not in FigureCanvasAgg.get_supported_filetypes():
+        raise InputError(f"output={output.name!r} does not end in an image format; use .png, .pdf or .svg")
+    return output
+
+
+def _ending(output: Path) -> str:
+    return output.suffix.lstrip(".").lower()
 
 
 def draw(study: Study) -> Figure:

@@ -18,10 +18,11 @@ With several temperatures every dataset of these groups (but /lattice) has a lea
 temperature is a number in the group. Root attributes: schema_version and those of `mcgen.provenance`.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -106,18 +107,11 @@ def save(
     study = as_study(what)
     if configuration is None:
         configuration = _own_configuration(study)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with h5py.File(beside, "w") as file:
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            for name, value in provenance.attributes(configuration, status).items():
-                file.attrs[name] = value
-            _write(file, study)
-        os.replace(beside, path)  # noqa: PTH105 - the atomic rename is the point
-    except OSError as error:
-        raise FileError(f"{path} cannot be written ({error}); choose another path or free some space") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_beside(path) as beside, h5py.File(beside, "w") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        for name, value in provenance.attributes(configuration, status).items():
+            file.attrs[name] = value
+        _write(file, study)
     return path
 
 
@@ -230,6 +224,27 @@ def load_rows(path: str | Path) -> list[tuple[float | None, np.ndarray, ising.Is
         wrong = sorted(values - {0, 1})[:5]
         raise InputError(f"{path} holds the values {wrong}; rows must hold 0 and 1, or -1 and 1")
     return [(None, rows.astype(np.int8), None)]
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed to `path` when all went well, removed otherwise.
+
+    Raises
+    ------
+    FileError
+        If writing fails.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())  # the content is on the disk before the name is
+        os.replace(beside, path)  # noqa: PTH105 - the atomic rename is the point
+    except OSError as error:
+        raise FileError(f"{path} cannot be written ({error}); choose another path or free some space") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def check_output(path: str | Path, overwrite: bool = False) -> Path:

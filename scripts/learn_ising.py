@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     start = time.monotonic()
     try:
         results.check_output(arguments.output, arguments.overwrite)
-        results.check_output(arguments.figure, arguments.overwrite)
+        report.check_output(arguments.figure, arguments.overwrite)
         if arguments.data and len(arguments.data) != len(arguments.temperature):
             raise InputError(
                 f"--data names {len(arguments.data)} files for {len(arguments.temperature)} temperatures; "

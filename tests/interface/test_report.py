@@ -117,6 +117,7 @@ def test_bad_reports(study, tmp_path):
         report.report(study, tmp_path / "report.doc")
     with pytest.raises(InputError, match="no trained model"):
         report.report(results.Study(), tmp_path / "report.png")
+    assert not list(tmp_path.iterdir())
     (tmp_path / "there.png").touch()
     with pytest.raises(FileError, match="exists"):
         report.report(study, tmp_path / "there.png")

@@ -44,6 +44,8 @@ def test_learn_ising(folder, capsys):
     assert (folder / "learn_ising.png").stat().st_size > 50_000
     assert script.main(SMALL) == 2
     assert "learn_ising.h5 exists" in capsys.readouterr().err
+    assert script.main([*SMALL, "--output", "b.h5", "--figure", "b.doc"]) == 2
+    assert "does not end in an image format" in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch):
