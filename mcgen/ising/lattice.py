@@ -15,8 +15,8 @@ class Ising:
 
     Parameters
     ----------
-    shape : sequence of int
-        Sites along each axis, for example (4, 4).
+    shape : int or sequence of int
+        Sites along each axis, for example (4, 4); an int makes a chain of that length.
     coupling : float or array, shape (n_dims, *shape)
         J, in units of energy. As an array, coupling[d][site] is the bond from the site to its next neighbour along axis
         d; bonds that would leave an open boundary are ignored. Positive is ferromagnetic.
@@ -46,7 +46,7 @@ class Ising:
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: int | Sequence[int],
         coupling: float | np.ndarray = 1.0,
         field: float | np.ndarray = 0.0,
         periodic: bool | Sequence[bool] = True,

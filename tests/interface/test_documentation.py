@@ -4,11 +4,15 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
+import shlex
+from pathlib import Path
 
 import pytest
+import xarray
 
 import mcgen
-from mcgen import _cpu
+from mcgen import _cpu, cli, rbm
 
 MODULES = sorted(
     name for _, name, _ in pkgutil.walk_packages(mcgen.__path__, "mcgen.") if not name.endswith(("cuda", ".cpu"))
@@ -90,3 +94,31 @@ def test_kernels_carry_the_digest_of_the_formulas():
     from mcgen.rbm import cpu
 
     assert cpu.gibbs_sweeps.py_func.__qualname__.endswith(_cpu.DIGEST)
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1), {})
+    assert re.search(r"-25\.\d+\(\d+\) exact: -25\.05", capsys.readouterr().out)
+
+
+def test_the_commands_of_the_readme_are_commands():
+    lines = re.findall(r"^mcgen ((?:ising|rbm|report|info)\b.*)$", README, re.MULTILINE)
+    assert len(lines) == 7
+    for line in lines:
+        cli.parser().parse_args(shlex.split(line))
+
+
+FILES = (".py", ".h5", ".md", ".png")
+NAMES = sorted(name for name in set(re.findall(r"`(\w+(?:\.\w+)+)(?:\(|`)", README)) if not name.endswith(FILES))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_in_the_readme_exist(name):
+    first, *rest = name.split(".")
+    value = rbm.RBM if first == "RBM" else xarray if first == "xarray" else importlib.import_module(f"mcgen.{first}")
+    for part in rest:
+        value = getattr(value, part)
