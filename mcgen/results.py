@@ -14,15 +14,16 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 /observables   one dataset for each observable, and NAME_error beside it
 =============  ===============================================================================================
 
-With several temperatures every dataset of these groups (but /lattice) has a leading axis `temperature`; with one, the
-temperature is a number in the group. Root attributes: schema_version and those of `mcgen.provenance`.
+With several temperatures every dataset of these groups (but /lattice) has a leading axis `temperature` (with several
+entries that have no temperature, `entry`); with one, the temperature is a number in the group. Root attributes:
+schema_version and those of `mcgen.provenance`.
 """
 
 import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -32,6 +33,9 @@ from mcgen import ising, provenance, rbm
 from mcgen.errors import FileError, InputError
 
 SCHEMA_VERSION = 1
+
+# Names of the leading axis of groups that hold several entries.
+AXES = ("temperature", "entry")
 
 Columns = dict[str, np.ndarray]
 
@@ -92,7 +96,7 @@ def save(
     FileError
         If the path exists and overwrite is false, or cannot be written.
     InputError
-        If `what` is of another type.
+        If `what` is of another type, or the entries of a list differ in more than temperature, seed and numbers.
 
     Examples
     --------
@@ -105,6 +109,8 @@ def save(
     """
     path = check_output(path, overwrite)
     study = as_study(what)
+    _check_alike("samples", study.samples, _of_samples)
+    _check_alike("models", study.models, _of_model)
     if configuration is None:
         configuration = _own_configuration(study)
     with written_beside(path) as beside, h5py.File(beside, "w") as file:
@@ -294,6 +300,33 @@ def _own_configuration(study: Study) -> dict:
     return {}
 
 
+def _of_samples(run: ising.Samples | rbm.Samples) -> dict:
+    """What a file keeps once for all its samples."""
+    same = {name: getattr(run, name) for name in ("method", "thin", "burn_in", "device")} | {"shape": run.states.shape}
+    if isinstance(run, ising.Samples):
+        lattice = run.lattice
+        same |= {
+            "lattice": repr(lattice),
+            "couplings": lattice.coupling.tobytes(),
+            "fields": lattice.field.tobytes(),
+        }
+    return same
+
+
+def _of_model(model: rbm.RBM) -> dict:
+    """What a file keeps once for all its models."""
+    return {"units": (model.visible.name, model.hidden.name), "shape": model.weights.shape, "dtype": model.dtype.name}
+
+
+def _check_alike(name: str, entries: tuple, properties: Callable) -> None:
+    """Raise `InputError` if the entries of one file differ in what the file keeps only once."""
+    for number, entry in enumerate(entries[1:], start=1):
+        for what, value in properties(entries[0]).items():
+            if properties(entry)[what] != value:
+                shown = "" if isinstance(value, bytes) else f" ({value} and {properties(entry)[what]})"
+                raise InputError(f"{name} 0 and {number} differ in {what}{shown}; save them in files of their own")
+
+
 # Writing
 
 
@@ -302,13 +335,14 @@ class _Group:
 
     def __init__(self, file: h5py.File, name: str, study: Study, stacked: bool = True):
         self.group = file.create_group(name)
-        self.n = 0  # entries on the axis of temperatures; 0: no such axis
+        self.n = 0  # entries on the leading axis; 0: no such axis
         if not stacked:
             return
         count = max(len(study.samples), len(study.models), len(study.trained), len(study.temperatures))
+        self.axis = "temperature" if study.temperatures else "entry"
         if count > 1:
             self.n = count
-            self._scale("temperature", np.array(study.temperatures) if study.temperatures else np.arange(count))
+            self._scale(self.axis, np.array(study.temperatures) if study.temperatures else np.arange(count))
         elif study.temperatures:
             self.group["temperature"] = study.temperatures[0]
 
@@ -319,7 +353,7 @@ class _Group:
     def add(self, name: str, dimensions: tuple[str, ...], arrays: Sequence, coordinates: dict | None = None) -> None:
         """One array for each temperature, stacked."""
         data = np.stack([np.asarray(array) for array in arrays]) if self.n else np.asarray(arrays[0])
-        dimensions = ("temperature", *dimensions) if self.n else dimensions
+        dimensions = (self.axis, *dimensions) if self.n else dimensions
         options = {"compression": "gzip", "compression_opts": 1} if data.size > 10_000 else {}
         dataset = self.group.create_dataset(name, data=data, **options)
         for axis, dimension in enumerate(dimensions):
@@ -399,8 +433,7 @@ class _Entries:
 
     def __init__(self, group: h5py.Group):
         self.group = group
-        self.stacked = "temperature" in group and group["temperature"].ndim == 1
-        self.n = len(group["temperature"]) if self.stacked else 1
+        self.stacked = "entry" in group or ("temperature" in group and group["temperature"].ndim == 1)
 
     def get(self, name: str) -> list[np.ndarray]:
         data = self.group[name][()]
@@ -412,7 +445,7 @@ class _Entries:
         return tuple(float(t) for t in np.atleast_1d(self.group["temperature"][()]))
 
     def columns(self) -> Columns:
-        return {name: np.atleast_1d(self.group[name][()]) for name in self.group if name != "temperature"}
+        return {name: np.atleast_1d(self.group[name][()]) for name in self.group if name not in AXES}
 
 
 def _read(file: h5py.File) -> Study:
@@ -473,7 +506,7 @@ def _read_samples(entries: _Entries, fields: dict) -> tuple:
 
 def _read_training(entries: _Entries, models: tuple) -> tuple:
     settings = json.loads(entries.group.attrs["settings"])
-    skipped = {"epoch", "temperature", "chain", "visible", "chains", "interrupted", "n_epochs"}
+    skipped = {"epoch", *AXES, "chain", "visible", "chains", "interrupted", "n_epochs"}
     names = [name for name in entries.group if name not in skipped]
     columns = {name: entries.get(name) for name in names}
     chains, interrupted, lengths = (entries.get(name) for name in ("chains", "interrupted", "n_epochs"))

@@ -163,6 +163,33 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(runs, tmp_path,
     assert os.listdir(tmp_path) == ["file.h5"]
 
 
+def test_a_list_of_models_has_no_temperatures(trained, tmp_path):
+    path = results.save(tmp_path / "file.h5", trained)
+    assert results.load_study(path).temperatures == ()
+    with xarray.open_datatree(path, engine="h5netcdf") as tree:
+        assert tree["model/weights"].dims == ("entry", "visible", "hidden")
+
+
+def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tmp_path):
+    def again(**changes):
+        settings = {"n_chains": 4, "n_draws": 5, "thin": 2, "burn_in": 3, "seed": 1} | changes
+        return ising.sample(settings.pop("lattice", LATTICE), 2.0, **settings)
+
+    for what, other in {
+        "thin": again(thin=3),
+        "method": again(method="heatbath"),
+        "shape": again(n_draws=6),
+        "lattice": again(lattice=ising.Ising((2, 3))),
+        "fields": again(lattice=ising.Ising((2, 3), field=0.1 + 1e-9)),
+    }.items():
+        with pytest.raises(InputError, match=f"samples 0 and 1 differ in {what}.* files of their own"):
+            results.save(tmp_path / "file.h5", [runs[0], other])
+    models = [rbm.RBM.random(4, 2, seed=1), rbm.RBM.random(4, 2, seed=1, hidden="spin")]
+    with pytest.raises(InputError, match="models 0 and 1 differ in units"):
+        results.save(tmp_path / "file.h5", models)
+    assert not list(tmp_path.iterdir())
+
+
 def test_bad_outputs(tmp_path, runs):
     with pytest.raises(FileError, match=r"folder .*nowhere.* does not exist; create it"):
         results.save(tmp_path / "nowhere" / "file.h5", runs[0])
