@@ -51,8 +51,11 @@ def describe() -> str:
 
 
 def to_device(array: np.ndarray) -> np.ndarray:
-    """The array where kernels of this target can reach it, C-contiguous."""
-    return np.ascontiguousarray(array)
+    """The array where kernels of this target can reach it: C-contiguous, and writable.
+
+    A read-only array is copied: Numba would compile every kernel again for it.
+    """
+    return np.require(array, requirements=("C", "W"))
 
 
 def to_host(array: np.ndarray) -> np.ndarray:

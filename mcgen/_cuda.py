@@ -94,7 +94,11 @@ def launch(kernel: Callable, n_items: int, width: int, *arguments: object) -> No
     else:
         lanes = LANES_PER_BLOCK
         blocks = -(-n_items // lanes)
-    kernel[blocks, lanes](*arguments)
+    with warnings.catch_warnings():
+        # Numba warns of every grid below 128 blocks. A small system has no more work to give; the user knows its size.
+        warnings.filterwarnings("ignore", message="Grid size .* will likely result in GPU under-utilization")
+        configured = kernel[blocks, lanes]
+    configured(*arguments)
 
 
 def compile_to_ptx(kernel: Callable, argument_types: tuple, compute_capability: tuple[int, int]) -> str:

@@ -1,6 +1,7 @@
 """Every CUDA kernel compiles for an H100 or H200 (sm_90), with no driver and no GPU."""
 
 import re
+import warnings
 
 import numba
 import pytest
@@ -88,6 +89,21 @@ def test_every_kernel_is_compiled():
         for name, value in vars(module).items():
             if hasattr(value, "block_for_each_item"):
                 assert any(name == kernel.split("-")[0] for kernel in KERNELS), name
+
+
+def test_small_grids_do_not_warn():
+    class Recorder:
+        block_for_each_item = False
+
+        def __getitem__(self, grid):
+            warnings.warn(
+                f"Grid size {grid[0]} will likely result in GPU under-utilization due to low occupancy.", stacklevel=2
+            )
+            return lambda *arguments: launched.append((grid, arguments))
+
+    launched = []
+    _cuda.launch(Recorder(), 130, 1, "a", "b")  # a warning would be an error here
+    assert launched == [((3, 64), ("a", "b"))]
 
 
 def test_cuda_without_a_gpu_raises_and_says_what_to_install():
