@@ -19,7 +19,8 @@ REORDER = {"error_model": "numpy", "fastmath": {"contract", "reassoc"}}
 
 
 def _compile_formula(function: Callable) -> Callable:
-    return numba.njit(**(REORDER if getattr(function, "reorder", False) else OPTIONS))(function)
+    # Inlined whatever its size: a loop that contains a call (ten rounds of Philox, say) is never vectorised.
+    return numba.njit(forceinline=True, **(REORDER if getattr(function, "reorder", False) else OPTIONS))(function)
 
 
 formulas = Formulas(_compile_formula)

@@ -87,11 +87,12 @@ def train(v: np.ndarray, truth: np.ndarray | None, arguments: argparse.Namespace
     """Both stages of training, with one history."""
     common = {"truth": truth, "device": arguments.device, "progress": True}
     model = rbm.RBM.random(v.shape[1], arguments.hidden, seed=seed, visible="spin", hidden="spin")
+    exact_stage = arguments.exact_epochs > 0 and min(v.shape[1], arguments.hidden) <= MOST_EXACT_UNITS
     first = rbm.train(
-        model, v, negative_phase="cd", gibbs_steps=5, epochs=arguments.epochs, batch_size=128,
+        model, v, negative_phase="cd", gibbs_steps=5 if exact_stage else 20, epochs=arguments.epochs, batch_size=128,
         learning_rate=0.01, final_learning_rate=0.001, seed=seed, **common,
     )  # fmt: skip
-    if first.interrupted or min(v.shape[1], arguments.hidden) > MOST_EXACT_UNITS or not arguments.exact_epochs:
+    if first.interrupted or not exact_stage:
         return first
     try:
         second = rbm.train(

@@ -57,26 +57,25 @@ def single_flip_sweeps(
         The seed.
     """
     n_sites = states.shape[1]
+    # One word decides an update; where sites are random, another one before it picks the site.
+    words_for_each = 2 if random_sites else 1
     for chain in prange(states.shape[0]):
         state = states[chain]
+        words = np.empty((words_for_each * n_sites + 3) // 4 * 4, np.uint32)
         n_flips = 0
         for sweep in range(n_sweeps):
-            step = first_step + sweep
-            # Four words from each counter: four sites in order, or two pairs of (which site, whether it flips).
-            updates = 2 if random_sites else 4
-            for block in range((n_sites + updates - 1) // updates):
-                words = rng.philox4x32(block, step, chain, ISING_SWEEP, key0, key1)
-                for index in range(min(updates, n_sites - updates * block)):
-                    if random_sites:
-                        site = rng.pick_below(rng.pick_word(words, 2 * index), n_sites)
-                        word = rng.pick_word(words, 2 * index + 1)
-                    else:
-                        site = order[updates * block + index]
-                        word = rng.pick_word(words, index)
-                    h = ising.local_field(state, site, neighbors, couplings, fields)
-                    if rng.uniform(word) < ising.flip_probability(rule, state[site], h, beta):
-                        state[site] = -state[site]
-                        n_flips += 1
+            rng.fill_stream(words, first_step + sweep, chain, ISING_SWEEP, key0, key1)
+            for update in range(n_sites):
+                if random_sites:
+                    site = rng.pick_below(words[2 * update], n_sites)
+                    word = words[2 * update + 1]
+                else:
+                    site = np.int64(order[update])
+                    word = words[update]
+                h = ising.local_field(state, site, neighbors, couplings, fields)
+                if rng.uniform(word) < ising.flip_probability(rule, state[site], h, beta):
+                    state[site] = -state[site]
+                    n_flips += 1
             draw = (sweep + 1) // thin - 1
             if draws.shape[1] > 0 and (sweep + 1) % thin == 0:
                 for site in range(n_sites):

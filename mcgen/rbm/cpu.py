@@ -43,14 +43,11 @@ def _layer_fields(fields, states, weights, bias):
 
 
 @_cpu.helper
-def _draw_layer(states, fields, low, step, chain, purpose, key0, key1):
-    """Draw every unit of a layer given its field; four units share one counter."""
-    for block in range((states.shape[0] + 3) // 4):
-        words = rng.philox4x32(block, step, chain, purpose, key0, key1)
-        for index in range(min(4, states.shape[0] - 4 * block)):
-            unit = 4 * block + index
-            up = rng.uniform(rng.pick_word(words, index)) < rbm.probability_up(low, fields[unit])
-            states[unit] = 1 if up else low
+def _draw_layer(states, fields, words, low):
+    """Draw every unit of a layer given its field and its random word: one pass, vectorised."""
+    for unit in range(states.shape[0]):
+        up = rng.uniform(words[unit]) < rbm.probability_up(low, fields[unit])
+        states[unit] = 1 if up else low
 
 
 @_cpu.kernel
@@ -96,12 +93,16 @@ def gibbs_sweeps(
     for chain in prange(visible.shape[0]):
         visible_fields = np.empty(n_visible, weights.dtype)
         hidden_fields = np.empty(n_hidden, weights.dtype)
+        visible_words = np.empty((n_visible + 3) // 4 * 4, np.uint32)
+        hidden_words = np.empty((n_hidden + 3) // 4 * 4, np.uint32)
         for sweep in range(n_sweeps):
             step = first_step + sweep
             _layer_fields(hidden_fields, visible[chain], weights, hidden_bias)
-            _draw_layer(hidden[chain], hidden_fields, hidden_low, step, chain, RBM_HIDDEN, key0, key1)
+            rng.fill_stream(hidden_words, step, chain, RBM_HIDDEN, key0, key1)
+            _draw_layer(hidden[chain], hidden_fields, hidden_words, hidden_low)
             _layer_fields(visible_fields, hidden[chain], transposed_weights, visible_bias)
-            _draw_layer(visible[chain], visible_fields, visible_low, step, chain, RBM_VISIBLE, key0, key1)
+            rng.fill_stream(visible_words, step, chain, RBM_VISIBLE, key0, key1)
+            _draw_layer(visible[chain], visible_fields, visible_words, visible_low)
             draw = (sweep + 1) // thin - 1
             if draws.shape[1] > 0 and (sweep + 1) % thin == 0:
                 for i in range(n_visible):
@@ -152,29 +153,24 @@ def metropolis_sweeps(
     n_visible, n_hidden = weights.shape
     for chain in prange(visible.shape[0]):
         fields = hidden_fields[chain]
+        words = np.empty((2 * n_visible + 3) // 4 * 4, np.uint32)
         n_flips = 0
         for sweep in range(n_sweeps):
-            step = first_step + sweep
-            for j in range(n_hidden):
-                fields[j] = hidden_bias[j]
-            for i in range(n_visible):
-                for j in range(n_hidden):
-                    fields[j] += visible[chain, i] * weights[i, j]
+            # Two words for each proposal: which unit, and whether it flips.
+            rng.fill_stream(words, first_step + sweep, chain, RBM_METROPOLIS, key0, key1)
+            _layer_fields(fields, visible[chain], weights, hidden_bias)
             current = rbm.cumulant_sum(hidden_low, fields, fields, 0.0)
-            # Four words from each counter: two pairs of (which unit, whether it flips).
-            for block in range((n_visible + 1) // 2):
-                words = rng.philox4x32(block, step, chain, RBM_METROPOLIS, key0, key1)
-                for index in range(min(2, n_visible - 2 * block)):
-                    i = rng.pick_below(rng.pick_word(words, 2 * index), n_visible)
-                    change = visible_low + 1 - 2 * visible[chain, i]  # of the unit's state
-                    proposed = rbm.cumulant_sum(hidden_low, fields, weights[i], change)
-                    cost = -(visible_bias[i] * change + proposed - current)
-                    if rng.uniform(rng.pick_word(words, 2 * index + 1)) < rbm.flip_acceptance(cost):
-                        for j in range(n_hidden):
-                            fields[j] += change * weights[i, j]
-                        visible[chain, i] += change
-                        current = proposed
-                        n_flips += 1
+            for proposal in range(n_visible):
+                i = rng.pick_below(words[2 * proposal], n_visible)
+                change = visible_low + 1 - 2 * visible[chain, i]  # of the unit's state
+                proposed = rbm.cumulant_sum(hidden_low, fields, weights[i], change)
+                cost = -(visible_bias[i] * change + proposed - current)
+                if rng.uniform(words[2 * proposal + 1]) < rbm.flip_acceptance(cost):
+                    for j in range(n_hidden):
+                        fields[j] += change * weights[i, j]
+                    visible[chain, i] += change
+                    current = proposed
+                    n_flips += 1
             draw = (sweep + 1) // thin - 1
             if draws.shape[1] > 0 and (sweep + 1) % thin == 0:
                 for i in range(n_visible):

@@ -48,6 +48,15 @@ def test_words_are_addressed_by_unit_step_chain_and_purpose():
             assert words[chain, unit] == naive.philox4x32([unit // 4, 77, chain, 3], key)[unit % 4]
 
 
+def test_a_filled_stream_is_that_of_its_counters():
+    from mcgen.rng import cpu
+
+    for fill in (formulas.fill_stream, cpu.rng.fill_stream):
+        words = np.zeros(12, np.uint32)
+        fill(words, 77, 3, 5, np.uint32(1), np.uint32(2))
+        assert words.tolist() == [naive.philox4x32([unit // 4, 77, 3, 5], [1, 2])[unit % 4] for unit in range(12)]
+
+
 def test_purposes_are_distinct():
     from mcgen.rng import purpose
 
