@@ -47,13 +47,13 @@ class Formulas:
         return compiled
 
 
-def formulas_digest() -> str:
-    """A short digest of the source of all formulas.
+def sources_digest() -> str:
+    """A short digest of the sources that are compiled into kernels from other files than their own.
 
     Numba's cache notices edits only in the file of the kernel itself; kernels carry this digest in their name, so that
-    an edited formula is never hidden behind an older compiled kernel.
+    an edited formula (or compiler option, or purpose of a random stream) is never hidden behind an older kernel.
     """
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("formulas.py")):
+    for path in (*sorted(PACKAGE.rglob("formulas.py")), PACKAGE / "rng" / "purpose.py", PACKAGE / "_cpu.py"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

@@ -7,9 +7,9 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from mcgen._compile import Formulas, formulas_digest
+from mcgen._compile import Formulas, sources_digest
 
-DIGEST = formulas_digest()
+DIGEST = sources_digest()
 
 # error_model="numpy": division by zero gives an infinity instead of a branch and a Python exception in every loop.
 # "contract": a * b + c may be one fused multiply-add, as on CUDA. No other licence with floating point is given, but

@@ -90,7 +90,7 @@ def test_the_main_functions_are_documented_in_full(name):
         assert f"\n{section}\n---" in text, f"{name} lacks {section}"
 
 
-def test_kernels_carry_the_digest_of_the_formulas():
+def test_kernels_carry_the_digest_of_their_sources():
     from mcgen.rbm import cpu
 
     assert cpu.gibbs_sweeps.py_func.__qualname__.endswith(_cpu.DIGEST)
