@@ -166,7 +166,7 @@ def _training(command: _Parser) -> None:
     add("--units", default=None, help="spin or bernoulli, both layers (default: spin for lattice data, else bernoulli)")
     add("--epochs", type=int, default=50, help="passes through the data")
     add("--negative-phase", default="cd", help="cd, pcd or exact")
-    add("--gibbs-steps", type=int, default=5, help="the k of CD-k and PCD-k")
+    add("--gibbs-steps", type=int, default=10, help="the k of CD-k and PCD-k")
     add("--chains", type=int, default=512, help="Markov chains of PCD")
     add("--batch", type=int, default=128, help="rows for each step")
     add("--learning-rate", type=float, default=0.01, help="at the first epoch")
@@ -187,29 +187,37 @@ def _configuration(arguments: argparse.Namespace) -> dict:
     return {name: value for name, value in vars(arguments).items() if name != "run"}
 
 
-def _ising_sample(arguments: argparse.Namespace) -> None:
+def _ising_sample(arguments: argparse.Namespace) -> int:
     from mcgen import ising, observables, results, rng
 
     results.check_output(arguments.output, arguments.overwrite)
     lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
-    runs = []
-    for k, temperature in enumerate(arguments.temperature):
-        run = ising.sample(
-            lattice,
-            temperature,
-            n_chains=arguments.chains,
-            n_draws=arguments.draws,
-            thin=arguments.thin,
-            burn_in=arguments.burn_in,
-            method=arguments.method,
-            seed=rng.derive(arguments.seed, k),
-            device=arguments.device,
-            progress=True,
-        )
-        runs.append(run)
-        print(f"T = {temperature:g}: {_per_site(observables.summary(run, lattice, temperature), lattice.n_sites)}")
-    study = results.Study(tuple(arguments.temperature), lattice, samples=tuple(runs))
-    print(f"wrote {results.save(arguments.output, study, arguments.overwrite, _configuration(arguments))}")
+    runs: list = []
+    try:
+        for k, temperature in enumerate(arguments.temperature):
+            run = ising.sample(
+                lattice,
+                temperature,
+                n_chains=arguments.chains,
+                n_draws=arguments.draws,
+                thin=arguments.thin,
+                burn_in=arguments.burn_in,
+                method=arguments.method,
+                seed=rng.derive(arguments.seed, k),
+                device=arguments.device,
+                progress=True,
+            )
+            runs.append(run)
+            print(f"T = {temperature:g}: {_per_site(observables.summary(run, lattice, temperature), lattice.n_sites)}")
+    except KeyboardInterrupt:
+        if not runs:
+            raise
+    interrupted = len(runs) < len(arguments.temperature)
+    study = results.Study(tuple(arguments.temperature[: len(runs)]), lattice, samples=tuple(runs))
+    status = "interrupted" if interrupted else "complete"
+    path = results.save(arguments.output, study, arguments.overwrite, _configuration(arguments), status)
+    print(f"wrote {path}" + f", interrupted: {len(runs)} of {len(arguments.temperature)} temperatures" * interrupted)
+    return 130 if interrupted else 0
 
 
 def _per_site(summary: dict, n_sites: int) -> str:
@@ -294,7 +302,7 @@ def _train_one(arguments: argparse.Namespace, table: tuple, units: str, seeds: l
         progress=True,
     )
     print(_training_line(trained, temperature, units))
-    if lattice is None:
+    if lattice is None or temperature is None:
         return trained, {}, {}
     starts = v[:: max(1, len(v) // 500)][:500]
     samples = rbm.sample(
@@ -327,10 +335,10 @@ def _as_units(rows, units: str):  # noqa: ANN001, ANN202 - NumPy is imported lat
     return rows
 
 
-def _truth(lattice, temperature: float):  # noqa: ANN001, ANN202
+def _truth(lattice, temperature: float | None):  # noqa: ANN001, ANN202
     from mcgen import enumeration, ising
 
-    if lattice is None or lattice.n_sites > enumeration.MOST_LISTED_UNITS:
+    if lattice is None or temperature is None or lattice.n_sites > enumeration.MOST_LISTED_UNITS:
         return None
     return ising.exact.probabilities(lattice, temperature)
 

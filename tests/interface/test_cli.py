@@ -180,6 +180,23 @@ def test_ctrl_c_writes_what_was_trained(folder, capsys, monkeypatch):
     assert "interrupted" in capsys.readouterr().out
 
 
+def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch):
+    from mcgen import ising
+
+    original = ising.sample
+
+    def interrupt_at_3(lattice, temperature, **settings):
+        if temperature == 3.0:
+            raise KeyboardInterrupt
+        return original(lattice, temperature, **settings)
+
+    monkeypatch.setattr(ising, "sample", interrupt_at_3)
+    assert mcgen(SAMPLE) == 130
+    assert "wrote ising.h5, interrupted: 1 of 2 temperatures" in capsys.readouterr().out
+    assert results.load_study("ising.h5").attributes["status"] == "interrupted"
+    assert results.load("ising.h5").temperature == 1.8
+
+
 def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypatch):
     from mcgen import ising
 
