@@ -1,10 +1,10 @@
 """From the name of a device to the module of its target. Nothing ever falls back from one device to another."""
 
 import importlib
-import importlib.util
 from types import ModuleType
 
-from mcgen.errors import DeviceError, InputError
+from mcgen import checks
+from mcgen.errors import DeviceError
 
 DEVICES = ("cpu", "cuda")
 
@@ -32,8 +32,7 @@ def target(device: str) -> ModuleType:
     >>> backend.target("cpu").__name__
     'mcgen._cpu'
     """
-    if device not in DEVICES:
-        raise InputError(f"device={device!r} is unknown; choose one of {', '.join(map(repr, DEVICES))}")
+    checks.choice("device", device, DEVICES)
     try:
         module = importlib.import_module(f"mcgen._{device}")
     except ImportError as error:

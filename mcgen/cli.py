@@ -353,7 +353,8 @@ def _training_line(trained, temperature: float | None, units: str) -> str:  # no
         words += (
             f", exact log Z {last['log_partition']:.6f}, exact log-likelihood of the data {last['log_likelihood']:.5f}"
         )
-        words += f", exact KL {last['kl_divergence']:.5f} nats"
+        reference = trained.settings["kl_reference"]
+        words += f", exact KL({reference} || model) {last['kl_divergence']:.5f} nats"
     else:
         words += ", too large for an exact log Z during training"
     return words

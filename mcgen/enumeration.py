@@ -1,7 +1,6 @@
 """Lists of the states of two-level units. A state's index has unit i as bit i, lowest first; bit 1 is "up"."""
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mcgen.errors import SizeError
 
@@ -127,8 +126,3 @@ def kl_divergence(probabilities: np.ndarray, log_probabilities: np.ndarray) -> f
     probabilities = np.asarray(probabilities, np.float64)
     there = probabilities > 0
     return float(np.sum(probabilities[there] * (np.log(probabilities[there]) - np.asarray(log_probabilities)[there])))
-
-
-def log_sum_exp(maxima: np.ndarray, totals: np.ndarray) -> float:
-    """log of sum_k totals[k] e^maxima[k]: the sum over blocks that kernels return as (maximum, total) pairs."""
-    return float(logsumexp(maxima, b=totals))

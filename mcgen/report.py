@@ -15,6 +15,8 @@ from mcgen.results import Study
 COLORS = {"truth": "black", "data": "tab:blue", "model": "tab:red"}
 # Rows of a figure; more temperatures than this are thinned out evenly.
 MOST_ROWS = 6
+# Lattices up to this size have an exact curve through all temperatures, others exact points.
+MOST_CURVE_SITES = 16
 
 
 def report(source: Study | str | Path, output: str | Path, overwrite: bool = False) -> Path:
@@ -111,8 +113,9 @@ def draw(study: Study) -> Figure:
         has_truth = all(f"{name}_truth" in study.observables for name in PER_SITE)
         ratios = (2, 1) if has_truth else (1,)
         panels = parts[-1].subplots(len(ratios), len(PER_SITE), sharex="col", height_ratios=ratios, squeeze=False)
+        curve = _exact_curve(study)
         for k, name in enumerate(PER_SITE):
-            observable(panels[0, k], study, name)
+            observable(panels[0, k], study, name, curve)
             if has_truth:
                 deviation(panels[1, k], study, name)
             panels[-1, k].set_xlabel("temperature")
@@ -199,14 +202,23 @@ def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None)
     _show_mosaic(axes, image, f"{len(states)} states of the model's chains (dark: up)", "Greys", low, 1, bar=False)
 
 
-def observable(axes: Axes, study: Study, name: str) -> None:
+def _exact_curve(study: Study) -> list[ising.exact.Thermodynamics]:
+    """Exact thermodynamics over the range of temperatures, where that takes no more than a second."""
+    if study.lattice.n_sites > MOST_CURVE_SITES:
+        return []
+    temperatures = np.linspace(min(study.temperatures) * 0.9, max(study.temperatures) * 1.1, 60)
+    return [ising.exact.thermodynamics(study.lattice, temperature) for temperature in temperatures]
+
+
+def observable(axes: Axes, study: Study, name: str, curve: list[ising.exact.Thermodynamics]) -> None:
     """One observable per site against the temperature: exact curve, data and model with error bars."""
     n_sites = study.lattice.n_sites
     temperatures = np.array(study.temperatures)
-    if n_sites <= 16:
-        fine = np.linspace(temperatures.min() * 0.9, temperatures.max() * 1.1, 60)
-        exact = [getattr(ising.exact.thermodynamics(study.lattice, t), name) / n_sites for t in fine]
-        axes.plot(fine, exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0)
+    if curve:
+        exact = [getattr(point, name) / n_sites for point in curve]
+        axes.plot(
+            [point.temperature for point in curve], exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0
+        )
     elif f"{name}_truth" in study.observables:
         exact = study.observables[f"{name}_truth"] / n_sites
         axes.plot(temperatures, exact, "_", markersize=24, color=COLORS["truth"], label="exact", zorder=0)

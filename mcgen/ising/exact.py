@@ -180,9 +180,10 @@ def thermodynamics(lattice: Ising, temperature: float, device: str = "cpu") -> T
     (-1.01706963, 0.60313471, 0.60129133)
     """
     temperature = checks.positive("temperature", temperature)
-    log_weights = -state_energies(lattice, device) / temperature
+    energies = state_energies(lattice, device)
+    log_weights = -energies / temperature
     log_z = float(logsumexp(log_weights))
-    mean = averages(lattice, np.exp(log_weights - log_z), temperature, device)
+    mean = _averages(lattice, np.exp(log_weights - log_z), energies, temperature)
     free_energy = -temperature * log_z
     return Thermodynamics(
         temperature=temperature,
@@ -231,6 +232,10 @@ def averages(lattice: Ising, probabilities: np.ndarray, temperature: float, devi
     temperature = checks.positive("temperature", temperature)
     energies = state_energies(lattice, device)
     p = checks.distribution("probabilities", probabilities, energies.shape)
+    return _averages(lattice, p, energies, temperature)
+
+
+def _averages(lattice: Ising, p: np.ndarray, energies: np.ndarray, temperature: float) -> dict[str, float]:
     m = state_magnetizations(lattice).astype(np.float64)
 
     def mean_and_variance(values: np.ndarray) -> tuple[float, float]:

@@ -1,9 +1,9 @@
 """Exact answers for RBMs whose smaller layer, or visible layer, can be enumerated."""
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from mcgen import backend, blas, checks, enumeration
 from mcgen.enumeration import kl_divergence as _kl_divergence
@@ -54,14 +54,6 @@ def check_summable(model: RBM, what: str = "log Z", limit: int = MOST_SUMMED_UNI
 def check_moments(model: RBM) -> None:
     """Raise `SizeError` if neither layer is small enough for `negative_phase`."""
     check_summable(model, "the negative phase", MOST_MOMENT_UNITS)
-
-
-@functools.lru_cache(maxsize=16)
-def _listed(n_units: int, low: int, start: int, stop: int) -> np.ndarray:
-    """A block of states, kept: training asks for the same one at every step."""
-    states = enumeration.list_states(n_units, low, start, stop)
-    states.setflags(write=False)
-    return states
 
 
 def log_partition(model: RBM, device: str = "cpu", progress: bool = False) -> float:
@@ -129,7 +121,7 @@ def log_partition(model: RBM, device: str = "cpu", progress: bool = False) -> fl
             maxima.append(target.to_host(results[0]))
             totals.append(target.to_host(results[1]))
             bar.update(stop - start)
-    return enumeration.log_sum_exp(np.concatenate(maxima), np.concatenate(totals))
+    return float(logsumexp(np.concatenate(maxima), b=np.concatenate(totals)))
 
 
 def log_probabilities(model: RBM, device: str = "cpu") -> np.ndarray:
@@ -166,9 +158,9 @@ def log_probabilities(model: RBM, device: str = "cpu") -> np.ndarray:
     log_weights = np.empty(1 << model.n_visible)
     for start in range(0, len(log_weights), STATES_PER_BLOCK):
         stop = min(start + STATES_PER_BLOCK, len(log_weights))
-        states = _listed(model.n_visible, model.visible.low, start, stop)
+        states = enumeration.list_states(model.n_visible, model.visible.low, start, stop)
         log_weights[start:stop] = -free_energy_of_rows(model, states, device)
-    return log_weights - enumeration.log_sum_exp(log_weights, np.ones(1))
+    return log_weights - logsumexp(log_weights)
 
 
 def probabilities(model: RBM, device: str = "cpu") -> np.ndarray:
@@ -316,13 +308,13 @@ def negative_phase(model: RBM, device: str = "cpu") -> Gradient:
         log_weights.append(references + np.log(totals))
         means.append(mean_sums / totals)
         states.append(kept.states)
-    log_z = enumeration.log_sum_exp(log_weights[0], np.ones(1))
+    log_z = logsumexp(log_weights[0])
     weights = [np.exp(logs - log_z) for logs in log_weights]
     with blas.one_thread():
         visible_hidden = np.concatenate([(m * w) @ s for m, w, s in zip(means, weights, states, strict=True)], axis=1)
         hidden = np.concatenate([w @ s for w, s in zip(weights, states, strict=True)])
         visible = means[0] @ weights[0]
-    if turned.n_hidden == model.n_hidden and turned.n_visible == model.n_visible:
+    if model.n_hidden <= model.n_visible:  # the model was not turned
         return Gradient(visible_hidden, visible, hidden)
     return Gradient(visible_hidden.T.copy(), hidden, visible)
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mcgen import backend, checks
-from mcgen.errors import InputError
 from mcgen.rbm.model import RBM
 
 
@@ -121,9 +120,7 @@ def negative_phase(model: RBM, v: np.ndarray, row_weights: np.ndarray | None = N
 
 
 def _phase(model: RBM, v: np.ndarray, row_weights: np.ndarray | None, device: str) -> Gradient:
-    v = model.check_visible(v, exact_states=True)
-    if v.ndim != 2 or len(v) == 0:
-        raise InputError(f"v has shape {v.shape}; give a table of at least one row, shape (n_rows, {model.n_visible})")
+    v = model.check_rows(v)
     if row_weights is None:
         row_weights = np.full(len(v), 1.0 / len(v))
     row_weights = checks.finite_array("row_weights", row_weights, (len(v),)).astype(np.float64, copy=False)

@@ -121,7 +121,7 @@ class RBM:
         )
 
     def check_visible(self, v: np.ndarray, name: str = "v", exact_states: bool = False) -> np.ndarray:
-        """V in the model's dtype, C-contiguous, checked to fit the visible layer.
+        """v in the model's dtype, C-contiguous, checked to fit the visible layer.
 
         Raises
         ------
@@ -130,6 +130,21 @@ class RBM:
             (or, with `exact_states`, is not one of their two states).
         """
         return self._check_layer(v, name, self.n_visible, self.visible, exact_states)
+
+    def check_rows(self, v: np.ndarray, name: str = "v") -> np.ndarray:
+        """v as `check_visible` gives it, checked to be a table of states with at least one row.
+
+        Raises
+        ------
+        InputError
+            If v is no table of states of the visible units, or has no rows.
+        """
+        v = self.check_visible(v, name, exact_states=True)
+        if v.ndim != 2 or len(v) == 0:
+            raise InputError(
+                f"{name} has shape {v.shape}; give a table of at least one row, shape (n_rows, {self.n_visible})"
+            )
+        return v
 
     def check_hidden(self, h: np.ndarray, name: str = "h", exact_states: bool = False) -> np.ndarray:
         """h, likewise for the hidden layer."""

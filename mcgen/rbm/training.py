@@ -146,9 +146,7 @@ def train(
     """
     not_settings = ("model", "v", "validation", "truth", "progress")
     settings = {name: value for name, value in locals().items() if name not in not_settings}
-    v = model.check_visible(v, "v", exact_states=True)
-    if v.ndim != 2 or len(v) == 0:
-        raise InputError(f"v has shape {v.shape}; give a table of at least one row, shape (n_rows, {model.n_visible})")
+    v = model.check_rows(v)
     settings |= {"n_rows": len(v), "kl_reference": "data" if truth is None else "truth"}
     checks.choice("negative_phase", negative_phase, NEGATIVE_PHASES)
     gibbs_steps = checks.integer("gibbs_steps", gibbs_steps, 1)
@@ -161,7 +159,7 @@ def train(
     )
     step_rule = {"adam": optim.adam(), "sgd": optim.sgd(momentum)}[checks.choice("optimizer", optimizer, OPTIMIZERS)]
     if validation is not None:
-        validation = model.check_visible(validation, "validation", exact_states=True)
+        validation = model.check_rows(validation, "validation")
     evaluate_every = (
         max(1, epochs // 10) if evaluate_every is None else checks.integer("evaluate_every", evaluate_every, 1)
     )

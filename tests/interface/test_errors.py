@@ -149,6 +149,10 @@ CASES = {
         lambda: rbm.train(MODEL, ROWS, validation=2 * ROWS - 1),
         "validation has the value -1",
     ),
+    "no validation rows": (
+        lambda: rbm.train(MODEL, ROWS, validation=np.zeros((0, 4))),
+        "validation .*at least one row",
+    ),
     "truth of another size": (
         lambda: rbm.train(MODEL, ROWS, truth=np.full(8, 1 / 8)),
         r"truth has shape \(8,\); its shape must be \(16,\)",
