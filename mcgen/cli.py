@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from mcgen.errors import InputError, McgenError
+from mcgen.progress import until_interrupted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -192,32 +193,37 @@ def _ising_sample(arguments: argparse.Namespace) -> int:
 
     results.check_output(arguments.output, arguments.overwrite)
     lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
-    runs: list = []
-    try:
-        for k, temperature in enumerate(arguments.temperature):
-            run = ising.sample(
-                lattice,
-                temperature,
-                n_chains=arguments.chains,
-                n_draws=arguments.draws,
-                thin=arguments.thin,
-                burn_in=arguments.burn_in,
-                method=arguments.method,
-                seed=rng.derive(arguments.seed, k),
-                device=arguments.device,
-                progress=True,
-            )
-            runs.append(run)
-            print(f"T = {temperature:g}: {_per_site(observables.summary(run, lattice, temperature), lattice.n_sites)}")
-    except KeyboardInterrupt:
-        if not runs:
-            raise
-    interrupted = len(runs) < len(arguments.temperature)
+
+    def draw(k: int) -> ising.Samples:
+        temperature = arguments.temperature[k]
+        run = ising.sample(
+            lattice,
+            temperature,
+            seed=rng.derive(arguments.seed, k),
+            **_sampling_settings(arguments),
+        )
+        print(f"T = {temperature:g}: {_per_site(observables.summary(run, lattice, temperature), lattice.n_sites)}")
+        return run
+
+    runs, interrupted = until_interrupted(draw, len(arguments.temperature))
     study = results.Study(tuple(arguments.temperature[: len(runs)]), lattice, samples=tuple(runs))
     status = "interrupted" if interrupted else "complete"
     path = results.save(arguments.output, study, arguments.overwrite, _configuration(arguments), status)
     print(f"wrote {path}" + f", interrupted: {len(runs)} of {len(arguments.temperature)} temperatures" * interrupted)
     return 130 if interrupted else 0
+
+
+def _sampling_settings(arguments: argparse.Namespace) -> dict:
+    """What both `sample` functions take, but for the seed."""
+    return {
+        "n_chains": arguments.chains,
+        "n_draws": arguments.draws,
+        "thin": arguments.thin,
+        "burn_in": arguments.burn_in,
+        "method": arguments.method,
+        "device": arguments.device,
+        "progress": True,
+    }
 
 
 def _per_site(summary: dict, n_sites: int) -> str:
@@ -245,19 +251,11 @@ def _rbm_train(arguments: argparse.Namespace) -> int:
     tables = _pick_temperature(results.load_rows(arguments.data), arguments)
     lattice = tables[0][2]
     units = arguments.units or ("spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli")
-    done, interrupted = [], False
-    for k, table in enumerate(tables):
-        try:
-            done.append(
-                _train_one(arguments, table, units, [rng.derive(arguments.seed, 3 * k + part) for part in range(3)])
-            )
-            interrupted = done[-1][0].interrupted
-        except KeyboardInterrupt:
-            if not done:
-                raise
-            interrupted = True
-        if interrupted:
-            break
+
+    def train(k: int) -> tuple:
+        return _train_one(arguments, tables[k], units, [rng.derive(arguments.seed, 3 * k + part) for part in range(3)])
+
+    done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
     trained, exact, columns = zip(*done, strict=True)
     temperatures = tuple(table[0] for table in tables[: len(done)] if table[0] is not None)
     study = results.Study(
@@ -370,34 +368,29 @@ def _models(path: str) -> tuple:
     return study, study.temperatures or (None,) * len(study.models)
 
 
-def _rbm_sample(arguments: argparse.Namespace) -> None:
-    from mcgen import observables, rbm, results, rng
+def _rbm_sample(arguments: argparse.Namespace) -> int:
+    from mcgen import observables, rbm, results, rng, stats
 
     results.check_output(arguments.output, arguments.overwrite)
     study, temperatures = _models(arguments.file)
-    runs = []
-    for k, (temperature, model) in enumerate(zip(temperatures, study.models, strict=True)):
-        run = rbm.sample(
-            model,
-            n_chains=arguments.chains,
-            n_draws=arguments.draws,
-            thin=arguments.thin,
-            burn_in=arguments.burn_in,
-            method=arguments.method,
-            seed=rng.derive(arguments.seed, k),
-            device=arguments.device,
-            progress=True,
-        )
-        runs.append(run)
+
+    def draw(k: int) -> rbm.Samples:
+        temperature, model = temperatures[k], study.models[k]
+        run = rbm.sample(model, seed=rng.derive(arguments.seed, k), **_sampling_settings(arguments))
         label = "" if temperature is None else f"T = {temperature:g}: "
         if study.lattice is not None and temperature is not None:
             print(label + _per_site(observables.summary(run, study.lattice, temperature), study.lattice.n_sites))
         else:
-            from mcgen import stats
-
             print(f"{label}free energy {stats.mean(run.free_energy)}")
-    whole = results.Study(study.temperatures, study.lattice, samples=tuple(runs), models=study.models)
-    print(f"wrote {results.save(arguments.output, whole, arguments.overwrite, _configuration(arguments))}")
+        return run
+
+    runs, interrupted = until_interrupted(draw, len(study.models))
+    count = len(runs)
+    whole = results.Study(study.temperatures[:count], study.lattice, tuple(runs), study.models[:count])
+    status = "interrupted" if interrupted else "complete"
+    path = results.save(arguments.output, whole, arguments.overwrite, _configuration(arguments), status)
+    print(f"wrote {path}" + f", interrupted: {count} of {len(study.models)} models" * interrupted)
+    return 130 if interrupted else 0
 
 
 def _rbm_exact(arguments: argparse.Namespace) -> None:

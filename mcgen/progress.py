@@ -2,8 +2,12 @@
 
 import sys
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from tqdm import tqdm
+
+Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -44,3 +48,45 @@ def progress(total: int, label: str, shown: bool) -> "tqdm | _Lines":
     if shown and not sys.stderr.isatty():
         return _Lines(total, label)
     return tqdm(total=total, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
+
+
+def until_interrupted(
+    work: Callable[[int], Result], n: int, was_interrupted: Callable[[Result], bool] = lambda result: False
+) -> tuple[list[Result], bool]:
+    """Do work(0) ... work(n - 1); Ctrl-C ends it, and what is done by then is kept.
+
+    Parameters
+    ----------
+    work : callable
+        Called with the number of the piece.
+    n : int
+        Number of pieces.
+    was_interrupted : callable
+        Whether a result is itself that of an interrupted piece, which is kept and ends the work too.
+
+    Returns
+    -------
+    list of results, and whether there are fewer or less complete ones than asked for
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If nothing was done yet.
+
+    Examples
+    --------
+    >>> from mcgen.progress import until_interrupted
+    >>> until_interrupted(lambda k: k * k, 3)
+    ([0, 1, 4], False)
+    """
+    done: list[Result] = []
+    for k in range(n):
+        try:
+            done.append(work(k))
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            return done, True
+        if was_interrupted(done[-1]):
+            return done, True
+    return done, False

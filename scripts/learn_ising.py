@@ -28,6 +28,7 @@ import numpy as np
 from mcgen import evaluation, ising, observables, rbm, report, results, rng
 from mcgen.enumeration import MOST_LISTED_UNITS
 from mcgen.errors import InputError, McgenError
+from mcgen.progress import until_interrupted
 
 N_CHAINS = 2000
 TRAINING_DRAWS = 10
@@ -140,17 +141,9 @@ def run(arguments: argparse.Namespace, lattice: ising.Ising) -> tuple[results.St
         print(f"{lattice.n_sites} sites are too many to enumerate ({MOST_LISTED_UNITS}): no exact values of the truth")
     if min(lattice.n_sites, arguments.hidden) > MOST_EXACT_UNITS:
         print(f"the smaller layer has more than {MOST_EXACT_UNITS} units: training by contrastive divergence alone")
-    done, interrupted = [], False
-    for k in range(len(arguments.temperature)):
-        try:
-            done.append(run_one(arguments, lattice, k))
-            interrupted = done[-1][1].interrupted
-        except KeyboardInterrupt:
-            if not done:
-                raise
-            interrupted = True
-        if interrupted:
-            break
+    done, interrupted = until_interrupted(
+        lambda k: run_one(arguments, lattice, k), len(arguments.temperature), lambda result: result[1].interrupted
+    )
     data, trained, exact, tables = zip(*done, strict=True)
     study = results.Study(
         temperatures=tuple(arguments.temperature[: len(done)]),

@@ -197,6 +197,27 @@ def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch
     assert results.load("ising.h5").temperature == 1.8
 
 
+def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
+    from mcgen import rbm
+
+    mcgen(SAMPLE)
+    mcgen(TRAIN)
+    original, calls = rbm.sample, []
+
+    def interrupt_the_second(*arguments, **settings):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments, **settings)
+
+    monkeypatch.setattr(rbm, "sample", interrupt_the_second)
+    assert mcgen("rbm sample rbm.h5 --chains 8 --draws 5 --output samples.h5") == 130
+    assert "wrote samples.h5, interrupted: 1 of 2 models" in capsys.readouterr().out
+    study = results.load_study("samples.h5")
+    assert study.temperatures == (1.8,)
+    assert study.attributes["status"] == "interrupted"
+
+
 def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypatch):
     from mcgen import ising
 
