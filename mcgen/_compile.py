@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+# Besides the formulas: what kernels are built with.
+OTHER_SOURCES = ("rng/purpose.py", "_cpu.py", "_vectors.py")
 
 
 def _is_formula(value: object) -> bool:
@@ -54,6 +56,9 @@ def sources_digest() -> str:
     an edited formula (or compiler option, or purpose of a random stream) is never hidden behind an older kernel.
     """
     digest = hashlib.sha256()
-    for path in (*sorted(PACKAGE.rglob("formulas.py")), PACKAGE / "rng" / "purpose.py", PACKAGE / "_cpu.py"):
+    for path in (
+        *sorted(PACKAGE.rglob("formulas.py")),
+        *(PACKAGE / name for name in ("rng/purpose.py", "_cpu.py", "_vectors.py")),
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

@@ -37,6 +37,11 @@ def helper(function: Callable) -> Callable:
     return numba.njit(**OPTIONS)(function)
 
 
+def reordering_helper(function: Callable) -> Callable:
+    """Compile a part of a kernel whose sums may change their order, so that loops over them are vectorised."""
+    return numba.njit(**REORDER)(function)
+
+
 def kernels(room: str) -> ModuleType:
     """The CPU kernels of a room ("rng", "ising", "rbm")."""
     return importlib.import_module(f"mcgen.{room}.cpu")

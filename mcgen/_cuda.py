@@ -36,6 +36,11 @@ HOW_TO_INSTALL = (
 formulas = Formulas(cuda.jit(device=True))
 
 
+def helper(function: Callable) -> Callable:
+    """Compile a part of a kernel that only this target has."""
+    return cuda.jit(device=True)(function)
+
+
 def kernel(function: Callable) -> Callable:
     """Compile `function` as a kernel with one lane for each piece of work."""
     compiled = cuda.jit(function)

@@ -164,7 +164,7 @@ def train(
         max(1, epochs // 10) if evaluate_every is None else checks.integer("evaluate_every", evaluate_every, 1)
     )
     if negative_phase == "exact":
-        exact.check_moments(model)
+        exact.check_steps(model)
     if truth is not None:
         enumeration.check_listable(model.n_visible, f"the visible layer of {model!r}", "leave out truth")
         truth = checks.distribution("truth", truth, (1 << model.n_visible,))

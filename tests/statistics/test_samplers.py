@@ -131,6 +131,47 @@ def test_rbm(kinds, method):
     assert 1e-3 < combined(draw_rbm(model, method), rbm.exact.probabilities(model)) < 1 - 1e-3
 
 
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+@pytest.mark.parametrize("size", [(4, 3), (3, 4), (7, 12)])
+def test_exact_draws(kinds, size):
+    # The smaller layer hidden, or visible; the sums in one block of states.
+    model = random_model(*size, 0.5, kinds, 3)
+    p = rbm.exact.probabilities(model)
+    assert 1e-3 < combined(lambda seed: rbm.exact.sample(model, RBM_CHAINS, seed), p) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_exact_draws_of_many_blocks_of_states(kinds):
+    # 13 hidden units of a model turned by hand: the choice among blocks of 2048 states counts too.
+    model = random_model(14, 13, 0.5, kinds, 4)
+    states = rbm.exact.sample(model, RBM_CHAINS // 4, seed=9)
+    p = rbm.exact.probabilities(model)
+    assert 1e-3 < p_value(states, p) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("part", ["state of the smaller layer", "units of the other layer"])
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_exact_draws_wrong_by_one_percent_fail(kinds, part, monkeypatch):
+    choose, uniforms = rbm.exact._choose, rbm.exact.rng.fine_uniforms
+
+    def wrong_choice(log_weights, numbers):  # every second state one percent too often
+        return choose(log_weights + 0.01 * (np.arange(len(log_weights)) % 2), numbers)
+
+    def wrong_numbers(*arguments):  # units of the other layer one percent too seldom up
+        numbers = uniforms(*arguments)
+        numbers[:, 2:] /= 0.99
+        return numbers
+
+    if part == "state of the smaller layer":
+        model = random_model(3, 4, 0.5, kinds, 3)
+        monkeypatch.setattr(rbm.exact, "_choose", wrong_choice)
+    else:
+        model = small_model(kinds)
+        monkeypatch.setattr(rbm.exact.rng, "fine_uniforms", wrong_numbers)
+    p = rbm.exact.probabilities(model)
+    assert combined(lambda seed: rbm.exact.sample(model, 4 * RBM_CHAINS, seed), p) < 1e-6
+
+
 def wrong_draws(right):
     def probability_up(low, x):
         return 0.99 * right(low, x)

@@ -30,6 +30,20 @@ def cube(kind):
 
 KEY = (u32, u32)
 SWEEPS = (i64, i64, i64, *KEY)  # n_sweeps, thin, first_step, key
+# The tables of the exact sums.
+EXACT = (
+    vector(f64),
+    matrix(f64),
+    matrix(f64),
+    vector(f64),
+    vector(i64),
+    cube(f64),
+    matrix(f64),
+    matrix(i64),
+    vector(i64),
+    vector(numba.boolean),
+    numba.boolean,
+)
 KERNELS = {
     "fill_words": (rng_cuda.fill_words, (matrix(u32), u32, u32, *KEY)),
     "single_flip_sweeps": (
@@ -49,14 +63,9 @@ KERNELS = {
         ),
     ),
     "state_energies": (ising_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
-    "log_partition_blocks": (
-        rbm_cuda.log_partition_blocks,
-        (vector(f64), vector(f64), matrix(f64), vector(f64), matrix(f64), vector(f64), i64),
-    ),
-    "half_state_moments": (
-        rbm_cuda.half_state_moments,
-        (vector(f64), vector(f64), matrix(f64), matrix(f64), vector(f64), matrix(f64), vector(f64), i64),
-    ),
+    "sum_states": (rbm_cuda.sum_states, (vector(f64), vector(i64), i64, *EXACT)),
+    "state_weights": (rbm_cuda.state_weights, (cube(f64), cube(i32), vector(i64), *EXACT)),
+    "state_moments": (rbm_cuda.state_moments, (cube(f64), i64, i64, f64, i64, *EXACT)),
 }
 for real in (f32, f64):
     layers = (matrix(real), vector(real), vector(real))  # weights, visible bias, hidden bias

@@ -104,15 +104,34 @@ def check_phase_statistics():
             assert np.allclose(cpu, cuda, rtol=1e-13, atol=1e-15)
 
 
-def check_log_partition_blocks():
-    for kinds in KINDS:
-        cpu, cuda = (rbm.exact.log_partition(model(kinds), device) for device in ("cpu", "cuda"))
+# The last has weights whose e^y leaves the range of a float64.
+EXACT_MODELS = [*(model(kinds) for kinds in KINDS), rbm.RBM.random(3, 4, seed=3, scale=300.0, visible="spin")]
+
+
+def check_sum_states():
+    for one in EXACT_MODELS:
+        cpu, cuda = (rbm.exact.log_partition(one, device) for device in ("cpu", "cuda"))
         assert np.isclose(cpu, cuda, rtol=1e-14, atol=0)
+    # Several items; several tiles of low states.
+    for n_hidden, n_low in ((12, 6), (8, 7)):
+        sums = [
+            rbm.exact._Sum(rbm.RBM.random(2, n_hidden, seed=2, scale=0.5), device, n_low) for device in ("cpu", "cuda")
+        ]
+        cpu, cuda = (one.log_weights(0, one.split.n_items) for one in sums)
+        assert np.allclose(cpu, cuda, rtol=1e-14, atol=1e-14)
+        cpu, cuda = (one.moments(0, one.split.n_items, 8.0) for one in sums)
+        assert np.allclose(cpu, cuda, rtol=1e-12, atol=1e-14)
 
 
-def check_half_state_moments():
-    for kinds in KINDS:
-        moments = [rbm.exact.negative_phase(model(kinds), device) for device in ("cpu", "cuda")]
+def check_state_weights():
+    for one in EXACT_MODELS[::3]:
+        cpu, cuda = (rbm.exact.log_probabilities(one, device) for device in ("cpu", "cuda"))
+        assert np.allclose(cpu, cuda, rtol=1e-13, atol=1e-13)
+
+
+def check_state_moments():
+    for one in EXACT_MODELS:
+        moments = [rbm.exact.negative_phase(one, device) for device in ("cpu", "cuda")]
         for cpu, cuda in zip(*moments, strict=True):
             assert np.allclose(cpu, cuda, rtol=1e-12, atol=1e-14)
 

@@ -1,0 +1,167 @@
+"""Sums over many blocks: progress with time left, a warning of what is to come, Ctrl-C without loss, resuming."""
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mcgen.errors import FileError
+from mcgen.progress import progress as progress_bar
+
+# Sums that take longer are announced before they start, and shown unless the caller does not want it.
+LONG_SECONDS = 60.0
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+State = tuple[np.ndarray, ...]
+
+
+def fingerprint(*parts: object) -> str:
+    """A digest of what a sum is of: arrays, numbers and names. Only a sum with the same digest may be continued.
+
+    Examples
+    --------
+    >>> from mcgen.long_sums import fingerprint
+    >>> fingerprint("log Z", 3) == fingerprint("log Z", 3), fingerprint("log Z", 3) == fingerprint("log Z", 4)
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(repr((part.dtype.str, part.shape)).encode() + np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def long_sum(
+    work: Callable[[int, State | None], State],
+    n_blocks: int,
+    label: str,
+    identity: str,
+    checkpoint: str | os.PathLike | None = None,
+    progress: bool | None = None,
+    cost: Callable[[int], int] = lambda block: 1,
+) -> State:
+    """Add up blocks 0 ... n_blocks-1, one after the other.
+
+    Parameters
+    ----------
+    work : callable
+        work(block, state) returns the state with the block added; the state before the first block is None. It must
+        depend on its arguments alone: a sum that was interrupted and resumed then has the same bits.
+    n_blocks : int
+    label : str
+        What is summed, for the progress.
+    identity : str
+        The `fingerprint` of the sum.
+    checkpoint : path, optional
+        Where the sum so far is kept: every minute, and when Ctrl-C comes. If the file is there at the start, the sum
+        goes on from it. It is deleted at the end.
+    progress : bool, optional
+        Show progress on standard error; by default if the sum takes more than a minute.
+    cost : callable
+        cost(block) is proportional to the time that a block takes.
+
+    Returns
+    -------
+    tuple of arrays
+        The state after the last block.
+
+    Raises
+    ------
+    FileError
+        If the checkpoint is that of another sum, or cannot be read or written.
+    KeyboardInterrupt
+        After Ctrl-C; the message says where the sum so far is kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.long_sums import long_sum
+    >>> def add(block, state):
+    ...     return (np.array(block + (0 if state is None else state[0])),)
+    >>> int(long_sum(add, 5, "numbers", identity="0 to 4")[0])
+    10
+    """
+    path = None if checkpoint is None else Path(checkpoint)
+    done, state = (0, None) if path is None or not path.exists() else _read(path, identity)
+    if path is not None and not path.parent.is_dir():
+        raise FileError(f"{path}: there is no folder {path.parent}; make it, or choose another checkpoint")
+    total, finished = sum(map(cost, range(n_blocks))), sum(map(cost, range(done)))
+    already = done
+    saved = time.monotonic()
+    bar = None
+    try:
+        while done < n_blocks:
+            before = time.monotonic()
+            state, done = work(done, state), done + 1
+            now = time.monotonic()
+            finished += cost(done - 1)
+            if bar is not None:
+                bar.update(cost(done - 1))
+            elif done - already == 2 and progress is not False:
+                # The first block may include compilation; the second shows what a block takes.
+                seconds = (now - before) * (total - finished) / cost(done - 1)
+                if seconds > LONG_SECONDS:
+                    print(_announcement(label, seconds, path), file=sys.stderr, flush=True)
+                if progress or seconds > LONG_SECONDS:
+                    bar = progress_bar(total, label, True)
+                    bar.update(finished)
+            if path is not None and now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                _write(path, identity, label, done, state)
+                saved = now
+    except KeyboardInterrupt:
+        percent = 100 * finished // total
+        if path is None or state is None:
+            raise KeyboardInterrupt(f"interrupted: {label} at {percent}%; nothing was kept") from None
+        _write(path, identity, label, done, state)
+        raise KeyboardInterrupt(
+            f"interrupted: {label} at {percent}%; the sum so far is in {path}: run the same again to go on"
+        ) from None
+    finally:
+        if bar is not None:
+            bar.__exit__(None, None, None)
+    if path is not None:
+        path.unlink(missing_ok=True)
+    return state
+
+
+def _announcement(label: str, seconds: float, path: Path | None) -> str:
+    words = f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+    kept = f"Ctrl-C keeps the sum so far in {path}" if path is not None else "Ctrl-C ends it; without checkpoint"
+    return f"{label}: about {words} to go; {kept}"
+
+
+def _write(path: Path, identity: str, label: str, done: int, state: State) -> None:
+    """Beside the old checkpoint first, then in its place: one of the two is always whole."""
+    beside = path.with_name(path.name + ".part")
+    try:
+        with h5py.File(beside, "w") as file:
+            file.attrs.update({"mcgen": "checkpoint", "identity": identity, "label": label, "done": done})
+            for k, array in enumerate(state):
+                file.create_dataset(f"state{k}", data=array)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise FileError(f"{path}: the checkpoint cannot be written ({error}); choose another place") from error
+
+
+def _read(path: Path, identity: str) -> tuple[int, State]:
+    try:
+        with h5py.File(path, "r") as file:
+            found, label = file.attrs.get("identity"), file.attrs.get("label")
+            done, state = int(file.attrs["done"]), tuple(file[f"state{k}"][()] for k in range(len(file)))
+    except (OSError, KeyError) as error:
+        raise FileError(f"{path} is not a checkpoint of mcgen ({error}); delete it, or choose another") from error
+    if found != identity:
+        raise FileError(
+            f"{path} is the checkpoint of another sum ({label}, or of other parameters); finish that one, delete it, "
+            "or choose another"
+        )
+    return done, tuple(np.asarray(array) for array in state)
