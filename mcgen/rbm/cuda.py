@@ -177,8 +177,8 @@ def phase_statistics(weight_moment, visible_moment, hidden_moment, visible, hidd
         visible_moment[i] = total
 
 
-# The exact sums. One block takes one item: all rows x all low states, a tile of 64 at a time. One lane takes a
-# task of 4 rows x 4 low states, the latter 16 apart, so that neighbouring lanes read neighbouring numbers: 16 products in
+# The exact sums. One block takes one item: all rows x all low states, a tile of 64 at a time. One lane takes a task of
+# 4 rows x 4 low states, the latter 16 apart, so that neighbouring lanes read neighbouring numbers: 16 products in
 # registers for 8 numbers read from shared memory. Blocks with fewer lanes than tasks go around several times.
 ROWS_PER_TASK = 4
 COLUMNS_PER_TASK = 4
