@@ -63,6 +63,24 @@ KERNELS = {
         ),
     ),
     "state_energies": (ising_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
+    "transfer_step": (
+        ising_cuda.transfer_step,
+        (matrix(f64), matrix(i64), matrix(f64), matrix(i64), *[vector(i64)] * 3, vector(f64), f64, i64),
+    ),
+    "transfer_moments_step": (
+        ising_cuda.transfer_moments_step,
+        (
+            *[vector(f64), vector(i64), matrix(f64), matrix(f64)] * 2,
+            matrix(f64),
+            *[vector(i64)] * 3,
+            vector(f64),
+            f64,
+        ),
+    ),
+    "boltzmann_sums": (
+        ising_cuda.boltzmann_sums,
+        (vector(f64), *[matrix(f64)] * 5, vector(f64), i64, f64, numba.boolean),
+    ),
     "sum_states": (rbm_cuda.sum_states, (vector(f64), vector(i64), i64, *EXACT)),
     "state_weights": (rbm_cuda.state_weights, (cube(f64), cube(i32), vector(i64), *EXACT)),
     "state_moments": (rbm_cuda.state_moments, (cube(f64), i64, i64, f64, i64, *EXACT)),

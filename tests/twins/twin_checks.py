@@ -10,6 +10,7 @@ import traceback
 import numpy as np
 
 from mcgen import ising, rbm, rng
+from mcgen.ising.exact import summation, transfer
 from mcgen.rbm.sampling import Chains
 
 # A seed of which both words have their highest bit set: signed arithmetic anywhere would show.
@@ -56,6 +57,49 @@ def check_state_energies():
     cpu, cuda = (ising.exact.state_energies(lattice, device) for device in ("cpu", "cuda"))
     assert np.allclose(cpu, cuda, rtol=1e-14, atol=1e-14)
     assert np.isclose(*(ising.exact.log_partition(lattice, 2.0, device) for device in ("cpu", "cuda")), rtol=1e-14)
+
+
+def narrow_lattices():
+    random = np.random.default_rng(8)
+    for shape, periodic in (((2, 2), True), ((5,), True), ((1, 3), False), ((3, 3), (True, False))):
+        yield ising.Ising(shape, random.normal(size=(len(shape), *shape)), random.normal(size=shape), periodic)
+
+
+def check_transfer_step():
+    for lattice in narrow_lattices():
+        for temperature in (0.05, 2.0):
+            sums = [transfer.log_partition(lattice, temperature, device) for device in ("cpu", "cuda")]
+            assert np.isclose(*sums, rtol=1e-14)
+            (levels, cpu), (cuda_levels, cuda) = (
+                transfer.magnetization_distribution(lattice, temperature, device) for device in ("cpu", "cuda")
+            )
+            assert (levels == cuda_levels).all()
+            assert np.allclose(cpu, cuda, rtol=1e-12, atol=1e-300)
+        samples = [transfer.sample(lattice, 1.0, 20, SEED, device) for device in ("cpu", "cuda")]
+        assert (samples[0] == samples[1]).all()
+
+
+def check_transfer_moments_step():
+    for lattice in narrow_lattices():
+        for temperature in (0.05, 2.0):
+            cpu, cuda = (transfer.moments(lattice, temperature, device) for device in ("cpu", "cuda"))
+            assert np.allclose(cpu, cuda, rtol=1e-12, atol=1e-300)
+
+
+def check_boltzmann_sums():
+    parts = summation.LOW_SITES, summation.MIDDLE_SITES, summation.BLOCK_BITS
+    try:
+        # 64 states: 4 slices of 4 rows and 4 columns, in two blocks.
+        summation.LOW_SITES, summation.MIDDLE_SITES, summation.BLOCK_BITS = 2, 2, 5
+        random = np.random.default_rng(9)
+        lattice = ising.Ising((2, 3), random.normal(size=(2, 2, 3)), random.normal(size=(2, 3)))
+        for temperature in (0.05, 2.0):
+            for cpu, cuda in zip(
+                *(summation.summarize(lattice, temperature, device) for device in ("cpu", "cuda")), strict=True
+            ):
+                assert np.allclose(cpu, cuda, rtol=1e-12, atol=1e-280)
+    finally:
+        summation.LOW_SITES, summation.MIDDLE_SITES, summation.BLOCK_BITS = parts
 
 
 def check_gibbs_sweeps():
