@@ -46,14 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     --------
     >>> from mcgen.cli import main
     >>> main(["ising", "exact", "--shape", "2", "2", "--temperature", "2.0"])
-    T = 2
-    log Z                          4.797714
-    free energy per site          -2.398857
-    energy per site               -1.800825
-    heat capacity per site         0.361096
-    entropy per site               0.299016
-    |magnetization| per site       0.933709
-    susceptibility per site        1.834424
+    T = 2, by enumeration
+    log Z                          4.7977137475
+    free energy per site          -2.3988568737
+    energy per site               -1.8008253628
+    heat capacity per site         0.3610959875
+    entropy per site               0.2990157554
+    |magnetization| per site       0.9337091730
+    susceptibility per site        1.8344240106
     0
     """
     arguments = parser().parse_args(argv)
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except McgenError as error:
         print(f"mcgen: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("mcgen: interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"mcgen: {str(interrupt) or 'interrupted; nothing was written'}", file=sys.stderr)
         return 130
 
 
@@ -88,10 +88,12 @@ def parser() -> argparse.ArgumentParser:
     _sampling(command, chains=128, draws=200, thin=10, burn_in=500, methods=("metropolis", "heatbath"))
     _output(command)
     command = _command(
-        ising, "exact", _ising_exact, "Print exact thermodynamics of a small lattice.",
-        "mcgen ising exact --shape 4 4 --temperature 2.269",
+        ising, "exact", _ising_exact, "Print exact thermodynamics, by the quickest method that can.",
+        "mcgen ising exact --shape 8 8 --temperature 2.269",
     )  # fmt: skip
     _lattice(command)
+    command.add_argument("--method", default="auto", help="auto, enumeration, transfer or kaufman")
+    _checkpoint(command, "mcgen-ising-exact.checkpoint")
     _device(command)
 
     rbm = rooms.add_parser("rbm", help="restricted Boltzmann machines: train, sample, exact")
@@ -114,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
         "mcgen rbm exact rbm.h5",
     )  # fmt: skip
     command.add_argument("file", help="HDF5 file with models")
+    _checkpoint(command, None)
     _device(command)
 
     command = _command(
@@ -143,6 +146,16 @@ def _lattice(command: _Parser) -> None:
     command.add_argument("--coupling", type=float, default=1.0, help="J, positive is ferromagnetic")
     command.add_argument("--field", type=float, default=0.0, help="B")
     command.add_argument("--open", action="store_true", help="open boundaries instead of periodic ones")
+
+
+def _checkpoint(command: _Parser, default: str | None) -> None:
+    words = "where Ctrl-C leaves a long sum, and where the same command goes on from"
+    command.add_argument("--checkpoint", default=default, help=words + (" (default: FILE.checkpoint)" * (not default)))
+
+
+def _one_of(path: str, k: int, n: int) -> str:
+    """The name of part k of n: numbered if there are several."""
+    return path if n == 1 else f"{path}-{k + 1}"
 
 
 def _device(command: _Parser) -> None:
@@ -235,13 +248,17 @@ def _ising_exact(arguments: argparse.Namespace) -> None:
     from mcgen import ising
 
     lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
-    for temperature in arguments.temperature:
-        thermo = ising.exact.thermodynamics(lattice, temperature, arguments.device)
-        print(f"T = {temperature:g}")
-        print(f"{'log Z':26} {thermo.log_partition:12.6f}")
+    for k, temperature in enumerate(arguments.temperature):
+        checkpoint = _one_of(arguments.checkpoint, k, len(arguments.temperature))
+        thermo = ising.exact.thermodynamics(
+            lattice, temperature, arguments.device, arguments.method, progress=True, checkpoint=checkpoint
+        )
+        print(f"T = {temperature:g}, by {thermo.method}")
+        print(f"{'log Z':26} {thermo.log_partition:16.10f}")
         for name in ("free_energy", "energy", "heat_capacity", "entropy", "abs_magnetization", "susceptibility"):
             words = name.replace("abs_magnetization", "|magnetization|").replace("_", " ") + " per site"
-            print(f"{words:26} {getattr(thermo, name) / lattice.n_sites:12.6f}")
+            value = getattr(thermo, name) / lattice.n_sites
+            print(f"{words:26} {value:16.10f}" if value == value else f"{words:26} not given by this method")
 
 
 def _rbm_train(arguments: argparse.Namespace) -> int:
@@ -397,9 +414,12 @@ def _rbm_exact(arguments: argparse.Namespace) -> None:
     from mcgen import enumeration, rbm
 
     study, temperatures = _models(arguments.file)
-    for temperature, model in zip(temperatures, study.models, strict=True):
+    base = arguments.checkpoint or f"{arguments.file}.checkpoint"
+    for k, (temperature, model) in enumerate(zip(temperatures, study.models, strict=True)):
+        checkpoint = _one_of(base, k, len(temperatures))
         words = [] if temperature is None else [f"T = {temperature:g}"]
-        words.append(f"log Z {rbm.exact.log_partition(model, arguments.device, progress=True):.10f}")
+        log_z = rbm.exact.log_partition(model, arguments.device, progress=True, checkpoint=checkpoint)
+        words.append(f"log Z {log_z:.10f}")
         if study.lattice is not None and temperature is not None:
             if study.lattice.n_sites <= enumeration.MOST_LISTED_UNITS:
                 truth = _truth(study.lattice, temperature)

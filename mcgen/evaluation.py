@@ -10,6 +10,9 @@ from mcgen.ising import Ising
 from mcgen.rbm import RBM
 from mcgen.results import Study
 
+# Exact values of the truth are part of every evaluation where they take no longer.
+MOST_SECONDS = 60.0
+
 # Rows of the table: observables per site.
 PER_SITE = {
     "energy": "energy per site",
@@ -74,21 +77,23 @@ def evaluate(
     summable = rbm.exact.is_quick(model)
     if summable:
         exact["log_partition_model"] = rbm.exact.log_partition(model, device)
+    thermo = _thermodynamics(lattice, temperature, device)
+    if thermo is not None:
+        exact["log_partition_truth"] = thermo.log_partition
+        for name in observables.NAMES:
+            table[f"{name}_truth"] = getattr(thermo, name)
     if enumerable:
         truth = ising.exact.probabilities(lattice, temperature, device)
-        thermo = ising.exact.thermodynamics(lattice, temperature, device)
         log_model = rbm.exact.log_probabilities(model, device)
-        exact["log_partition_truth"] = thermo.log_partition
         exact["kl_divergence"] = enumeration.kl_divergence(truth, log_model)
         of_model = ising.exact.averages(lattice, np.exp(log_model), temperature, device)
         for name in observables.NAMES:
-            table[f"{name}_truth"] = getattr(thermo, name)
             table[f"{name}_model_exact"] = of_model[name]
     if test is not None:
         if summable:
             rows = -model.free_energy(test, device) - exact["log_partition_model"]
             exact |= _mean_with_error("test_log_likelihood", rows)
-        if enumerable:
+        if thermo is not None:
             spins = observables.spins(test, lattice)
             rows = -lattice.energy(spins) / temperature - exact["log_partition_truth"]
             exact |= _mean_with_error("best_log_likelihood", rows)
@@ -97,6 +102,19 @@ def evaluate(
             table[f"{name}_{source}"] = estimate.value
             table[f"{name}_{source}_error"] = estimate.error
     return exact, table
+
+
+def _thermodynamics(lattice: Ising, temperature: float, device: str) -> ising.exact.Thermodynamics | None:
+    """The exact values of the truth, where they take a minute at most."""
+    plans = {plan.method: plan for plan in ising.exact.plans(lattice)}
+    if min(plan.seconds for plan in plans.values()) > MOST_SECONDS:
+        return None
+    method = ising.exact.choose_method(lattice)
+    return (
+        ising.exact.thermodynamics(lattice, temperature, device, method)
+        if plans[method].seconds < MOST_SECONDS
+        else None
+    )
 
 
 def _mean_with_error(name: str, rows: np.ndarray) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Sums over many blocks: progress with time left, a warning of what is to come, Ctrl-C without loss, resuming."""
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -134,7 +135,7 @@ def long_sum(
 
 def _announcement(label: str, seconds: float, path: Path | None) -> str:
     words = f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
-    kept = f"Ctrl-C keeps the sum so far in {path}" if path is not None else "Ctrl-C ends it; without checkpoint"
+    kept = f"Ctrl-C keeps the sum so far in {path}" if path is not None else "without a checkpoint, Ctrl-C loses it"
     return f"{label}: about {words} to go; {kept}"
 
 
@@ -148,7 +149,8 @@ def _write(path: Path, identity: str, label: str, done: int, state: State) -> No
                 file.create_dataset(f"state{k}", data=array)
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise FileError(f"{path}: the checkpoint cannot be written ({error}); choose another place") from error
 
 

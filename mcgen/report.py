@@ -15,8 +15,9 @@ from mcgen.results import Study
 COLORS = {"truth": "black", "data": "tab:blue", "model": "tab:red"}
 # Rows of a figure; more temperatures than this are thinned out evenly.
 MOST_ROWS = 6
-# Lattices up to this size have an exact curve through all temperatures, others exact points.
-MOST_CURVE_SITES = 16
+# Points of an exact curve through all temperatures, and the time for it; slower lattices have exact points.
+CURVE_POINTS = 60
+CURVE_SECONDS = 5.0
 
 
 def report(source: Study | str | Path, output: str | Path, overwrite: bool = False) -> Path:
@@ -203,18 +204,22 @@ def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None)
 
 
 def _exact_curve(study: Study) -> list[ising.exact.Thermodynamics]:
-    """Exact thermodynamics over the range of temperatures, where that takes no more than a second."""
-    if study.lattice.n_sites > MOST_CURVE_SITES:
+    """Exact thermodynamics over the range of temperatures where it takes seconds, else what Kaufman's formula gives."""
+    possible = [plan for plan in ising.exact.plans(study.lattice) if not plan.obstacle]
+    quick = [plan for plan in possible if plan.seconds * CURVE_POINTS < CURVE_SECONDS]
+    # The complete ones first; the order is otherwise that of time.
+    methods = [plan.method for plan in sorted(quick, key=lambda plan: not plan.complete)]
+    if not methods:
         return []
-    temperatures = np.linspace(min(study.temperatures) * 0.9, max(study.temperatures) * 1.1, 60)
-    return [ising.exact.thermodynamics(study.lattice, temperature) for temperature in temperatures]
+    temperatures = np.linspace(min(study.temperatures) * 0.9, max(study.temperatures) * 1.1, CURVE_POINTS)
+    return [ising.exact.thermodynamics(study.lattice, temperature, method=methods[0]) for temperature in temperatures]
 
 
 def observable(axes: Axes, study: Study, name: str, curve: list[ising.exact.Thermodynamics]) -> None:
     """One observable per site against the temperature: exact curve, data and model with error bars."""
     n_sites = study.lattice.n_sites
     temperatures = np.array(study.temperatures)
-    if curve:
+    if curve and np.isfinite(getattr(curve[0], name)):
         exact = [getattr(point, name) / n_sites for point in curve]
         axes.plot(
             [point.temperature for point in curve], exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0

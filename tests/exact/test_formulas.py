@@ -73,10 +73,45 @@ def test_cumulant_sum(low, n):
         assert function(low, fields, shift, -1.5) == pytest.approx(np.logaddexp(low * x, x).sum(), rel=1e-13)
 
 
-def test_add_log_weight_sums_in_any_order():
-    weights = [3.0, -700.0, 900.0, 899.0, -5.0]
-    for order in (weights, weights[::-1], sorted(weights)):
-        maximum, total = -math.inf, 0.0
-        for weight in order:
-            maximum, total = rbm.add_log_weight(maximum, total, weight)
-        assert maximum + math.log(total) == pytest.approx(special.logsumexp(weights), rel=1e-15)
+def test_mantissas_and_exponents():
+    for x in (1.0, 1.5, 2.0, 3.0, 1e-300, 1e300, 0.1, np.nextafter(2.0, 0), np.nextafter(1.0, 0)):
+        m, e = formulas.mantissa(x), formulas.exponent(x)
+        assert 1 <= m < 2
+        assert m * 2.0 ** float(e) == x
+    for n in (-1022, -1, 0, 1, 1023):
+        assert formulas.power_of_two(n) == 2.0**n
+    assert formulas.power_of_two(-1023) == formulas.power_of_two(formulas.NO_EXPONENT) == 0
+
+
+def test_exponentials_of_any_size_as_mantissa_and_exponent():
+    for x in (0.0, 1e-3, -3.2, 0.3465, -0.3466, 700.0, -5000.0, 12345.678, 1e6):
+        n = formulas.exp_exponent(x)
+        m = formulas.exp_mantissa(x, n)
+        assert 0.7 < m < 1.42
+        assert math.log(m) + n * math.log(2) == pytest.approx(x, rel=1e-15, abs=1e-15)
+
+
+def test_exp_within_range():
+    x = np.linspace(-708, 708, 20001)
+    assert np.max(np.abs(each(formulas.exp_within_range, x) / np.exp(x) - 1)) < 1e-15
+
+
+def test_spins_of_an_index():
+    assert [formulas.spin_of_bit(0b1011, place) for place in range(5)] == [1, 1, -1, 1, -1]
+
+
+def test_other_units_of_the_exact_sums():
+    assert rbm.other_factor(3.0, 0.5) == 2.5
+    for y in (-1e4, -700.0, -1.0, 0.0, 2.0, 700.0, 1e4):
+        product, n = rbm.times_wide_factor(1.5, y)
+        assert math.log(product) + n * math.log(2) == pytest.approx(math.log(1.5) + np.logaddexp(0, y), rel=1e-14)
+        assert 1 <= product < 2
+    e = np.array([0.0, 1e-200, 3.0, 1e100])
+    assert np.allclose(rbm.four_weighted_probabilities(0.25, *e), 0.25 * e / (1 + e), rtol=1e-14, atol=0)
+    assert rbm.scaled(1e300, -2000) == 1e300 * 2.0**-1000 * 2.0**-1000
+    assert rbm.scaled(1e-300, 1990) == 1e-300 * 2.0**995 * 2.0**995
+    assert rbm.scaled(1e300, -5000) == 0
+    center, top = np.array([0.0, 5000.0]), np.array([[0.0, 1.0], [0.0, -300.0]])
+    m, n = rbm.self_weight(0b10, center, top)
+    assert math.log(m) + n * math.log(2) == pytest.approx(5000 - 1 - 300, rel=1e-14)
+    assert rbm.weighted_sum(np.arange(4.0), np.ones(4)) == 6

@@ -50,7 +50,7 @@ def public():
                     if (
                         inspect.isfunction(function)
                         and not inner.startswith("_")
-                        and function.__module__ == value.__name__
+                        and function.__module__.startswith(value.__name__)
                     ):
                         yield f"{room}.{name}.{inner}", function
             elif inspect.isfunction(value) and value.__module__.startswith(f"mcgen.{room}"):

@@ -71,8 +71,8 @@ CASES = {
     "unknown device": (lambda: backend.target("tpu"), "device='tpu' is unknown; choose one of 'cpu', 'cuda'"),
     # enumeration
     "lattice too large": (
-        lambda: ising.exact.log_partition(ising.Ising((5, 5)), 1.0),
-        "25 .*enumeration reaches 24.*ising.sample",
+        lambda: ising.exact.log_partition(ising.Ising((40, 40), field=1.0), 1.0),
+        "no exact method reaches the lattice .*enumeration: .*1600 sites.*transfer: .*frontier.*ising.sample",
     ),
     "visible layer too large": (
         lambda: rbm.exact.probabilities(rbm.RBM.random(25, 2, seed=1)),

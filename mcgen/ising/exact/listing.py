@@ -1,40 +1,12 @@
-"""Exact answers for small Ising lattices, by summing over all 2^n_sites states."""
-
-from typing import NamedTuple
+"""Quantities of every state of a small Ising lattice, and averages over any distribution of them."""
 
 import numpy as np
 from scipy.special import logsumexp
 
-from mcgen import backend, checks, enumeration
+from mcgen import backend, blas, checks, enumeration
 from mcgen.ising.lattice import Ising
 
 REMEDY = "use a smaller lattice, or ising.sample for estimates with error bars"
-
-
-class Thermodynamics(NamedTuple):
-    """Exact thermodynamics at one temperature, totals over the lattice (k_B = 1).
-
-    log_partition : ln Z
-    free_energy : F = -T ln Z
-    energy : U = <H>
-    heat_capacity : C = (<H^2> - <H>^2) / T^2
-    entropy : S = (U - F) / T
-    magnetization : <M>
-    abs_magnetization : <|M|>
-    susceptibility : chi = (<M^2> - <M>^2) / T, the response d<M>/dB to a uniform field
-    abs_susceptibility : (<M^2> - <|M|>^2) / T, the form used to locate a transition without field
-    """
-
-    temperature: float
-    log_partition: float
-    free_energy: float
-    energy: float
-    heat_capacity: float
-    entropy: float
-    magnetization: float
-    abs_magnetization: float
-    susceptibility: float
-    abs_susceptibility: float
 
 
 def state_energies(lattice: Ising, device: str = "cpu") -> np.ndarray:
@@ -80,7 +52,8 @@ def state_energies(lattice: Ising, device: str = "cpu") -> np.ndarray:
     low_states = enumeration.list_states(n_low, low=-1)
     high_states = enumeration.list_states(n_high, low=-1)
     energies = target.to_device(np.empty((1 << n_high, 1 << n_low)))
-    parts = (part_energies(high_states, high), part_energies(low_states, low), high_states @ matrix[high, low])
+    with blas.one_thread():  # threads of BLAS that wait for more work would take the cores from the kernel
+        parts = (part_energies(high_states, high), part_energies(low_states, low), high_states @ matrix[high, low])
     target.launch(target.kernels("ising").state_energies, 1 << n_high, 1, energies, *map(target.to_device, parts))
     return target.to_host(energies).ravel()
 
@@ -106,8 +79,8 @@ def state_magnetizations(lattice: Ising) -> np.ndarray:
     return magnetization
 
 
-def log_partition(lattice: Ising, temperature: float, device: str = "cpu") -> float:
-    """Ln Z = ln sum_s e^{-H(s)/T}, exact to rounding.
+def probabilities(lattice: Ising, temperature: float, device: str = "cpu") -> np.ndarray:
+    """p(s) = e^{-H(s)/T} / Z of every state, by state index.
 
     Parameters
     ----------
@@ -119,8 +92,7 @@ def log_partition(lattice: Ising, temperature: float, device: str = "cpu") -> fl
 
     Returns
     -------
-    float
-        Relative error below 1e-12.
+    float64, shape (2**n_sites,)
 
     Raises
     ------
@@ -134,25 +106,6 @@ def log_partition(lattice: Ising, temperature: float, device: str = "cpu") -> fl
     Examples
     --------
     >>> from mcgen import ising
-    >>> round(ising.exact.log_partition(ising.Ising((4, 4)), temperature=2.269), 7)
-    15.5228171
-    """
-    temperature = checks.positive("temperature", temperature)
-    return float(logsumexp(-state_energies(lattice, device) / temperature))
-
-
-def probabilities(lattice: Ising, temperature: float, device: str = "cpu") -> np.ndarray:
-    """p(s) = e^{-H(s)/T} / Z of every state, by state index.
-
-    Parameters, errors as for `log_partition`.
-
-    Returns
-    -------
-    float64, shape (2**n_sites,)
-
-    Examples
-    --------
-    >>> from mcgen import ising
     >>> p = ising.exact.probabilities(ising.Ising((4, 4)), temperature=2.269)
     >>> p.shape, round(float(p.sum()), 12)
     ((65536,), 1.0)
@@ -160,38 +113,6 @@ def probabilities(lattice: Ising, temperature: float, device: str = "cpu") -> np
     temperature = checks.positive("temperature", temperature)
     log_weights = -state_energies(lattice, device) / temperature
     return np.exp(log_weights - logsumexp(log_weights))
-
-
-def thermodynamics(lattice: Ising, temperature: float, device: str = "cpu") -> Thermodynamics:
-    """Exact thermodynamics at one temperature.
-
-    Parameters, errors as for `log_partition`.
-
-    Returns
-    -------
-    Thermodynamics
-        Totals over the lattice; divide by `lattice.n_sites` for values per site.
-
-    Examples
-    --------
-    >>> from mcgen import ising
-    >>> thermo = ising.exact.thermodynamics(ising.Ising((4, 4)), temperature=3.0)
-    >>> round(thermo.energy / 16, 8), round(thermo.heat_capacity / 16, 8), round(thermo.abs_magnetization / 16, 8)
-    (-1.01706963, 0.60313471, 0.60129133)
-    """
-    temperature = checks.positive("temperature", temperature)
-    energies = state_energies(lattice, device)
-    log_weights = -energies / temperature
-    log_z = float(logsumexp(log_weights))
-    mean = _averages(lattice, np.exp(log_weights - log_z), energies, temperature)
-    free_energy = -temperature * log_z
-    return Thermodynamics(
-        temperature=temperature,
-        log_partition=log_z,
-        free_energy=free_energy,
-        entropy=(mean["energy"] - free_energy) / temperature,
-        **mean,
-    )
 
 
 def averages(lattice: Ising, probabilities: np.ndarray, temperature: float, device: str = "cpu") -> dict[str, float]:
@@ -235,16 +156,25 @@ def averages(lattice: Ising, probabilities: np.ndarray, temperature: float, devi
     return _averages(lattice, p, energies, temperature)
 
 
+def mean_and_variance(p: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """The mean of the values, which have the probabilities p, and their variance about it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.ising.exact import listing
+    >>> listing.mean_and_variance(np.array([0.5, 0.5]), np.array([0.0, 2.0]))
+    (1.0, 1.0)
+    """
+    center = float(p @ values)
+    return center, float(p @ (values - center) ** 2)
+
+
 def _averages(lattice: Ising, p: np.ndarray, energies: np.ndarray, temperature: float) -> dict[str, float]:
     m = state_magnetizations(lattice).astype(np.float64)
-
-    def mean_and_variance(values: np.ndarray) -> tuple[float, float]:
-        center = float(p @ values)
-        return center, float(p @ (values - center) ** 2)
-
-    energy, energy_variance = mean_and_variance(energies)
-    magnetization, variance = mean_and_variance(m)
-    abs_magnetization, abs_variance = mean_and_variance(np.abs(m))
+    energy, energy_variance = mean_and_variance(p, energies)
+    magnetization, variance = mean_and_variance(p, m)
+    abs_magnetization, abs_variance = mean_and_variance(p, np.abs(m))
     return {
         "energy": energy,
         "heat_capacity": energy_variance / temperature**2,
@@ -256,7 +186,7 @@ def _averages(lattice: Ising, p: np.ndarray, energies: np.ndarray, temperature: 
 
 
 def density_of_states(lattice: Ising, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
-    """The energy levels and how many states each has.
+    """The energy levels and how many states each has, by listing all states.
 
     Parameters
     ----------
@@ -281,9 +211,9 @@ def density_of_states(lattice: Ising, device: str = "cpu") -> tuple[np.ndarray, 
     Examples
     --------
     >>> from mcgen import ising
-    >>> levels, counts = ising.exact.density_of_states(ising.Ising((2, 2)))
+    >>> levels, counts = ising.exact.density_of_states(ising.Ising((3,), coupling=0.5, field=1.0))
     >>> levels.tolist(), counts.tolist()
-    ([-8.0, 0.0, 8.0], [2, 12, 2])
+    ([-4.5, -0.5, 1.5], [1, 3, 4])
     """
     levels, counts = np.unique(state_energies(lattice, device), return_counts=True)
     resolution = 1e-9 * np.abs(levels).max()
