@@ -33,19 +33,20 @@ def wide_vectors(typing_context):  # noqa: ANN001, ANN202 - Numba reads the name
 
 
 @intrinsic
-def multiply_factors(typing_context, products, product_step, high, high_step, low, low_step, n_units):  # noqa: ANN001, ANN202
+def multiply_factors(typing_context, products, product_step, high, high_step, low, low_step, n_units, fresh):  # noqa: ANN001, ANN202
     """products[r, c] *= prod_j (1 + high[r, j] low[j, c]) for a tile of ROWS x COLUMNS float64 numbers.
 
-    All arguments are integers: addresses of the first elements and distances of rows, in bytes. The products stay in
-    registers for the whole loop over j, so that a factor costs one fused multiply-add and one multiplication, the
-    least that the arithmetic allows. Every product is taken in the order of j: its bits do not depend on the tile.
+    If `fresh` is not 0, the products before are taken to be 1. All arguments are integers: addresses of the first
+    elements and distances of rows, in bytes. The products stay in registers for the whole loop over j, so that a factor
+    costs one fused multiply-add and one multiplication, the least that the arithmetic allows. Every product is taken in
+    the order of j: its bits do not depend on the tile.
     """
     i64, double = ir.IntType(64), ir.DoubleType()
     vector = ir.VectorType(double, LANES)
     mask = ir.VectorType(ir.IntType(32), LANES)
 
     def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
-        products, product_step, high, high_step, low, low_step, n_units = arguments
+        products, product_step, high, high_step, low, low_step, n_units, fresh = arguments
 
         def place(base, step, row, column):  # noqa: ANN001, ANN202
             offset = builder.add(builder.mul(step, row), ir.Constant(i64, 8 * column))
@@ -61,7 +62,8 @@ def multiply_factors(typing_context, products, product_step, high, high_step, lo
             (r, v): builder.inttoptr(place(products, product_step, ir.Constant(i64, r), v * LANES), vector.as_pointer())
             for r, v in tile
         }
-        starts = {key: builder.load(targets[key], align=8) for key in tile}
+        is_fresh = builder.icmp_signed("!=", fresh, ir.Constant(i64, 0))
+        starts = {key: builder.select(is_fresh, one, builder.load(targets[key], align=8)) for key in tile}
         entry = builder.block
         loop = builder.append_basic_block("units")
         end = builder.append_basic_block("units.end")
@@ -97,4 +99,4 @@ def multiply_factors(typing_context, products, product_step, high, high_step, lo
             builder.store(result, pointer, align=8)
         return context.get_dummy_value()
 
-    return types.none(*[types.int64] * 7), generate
+    return types.none(*[types.int64] * 8), generate

@@ -44,7 +44,7 @@ def long_sum(
     work: Callable[[int, State | None], State],
     n_blocks: int,
     label: str,
-    identity: str,
+    what: tuple,
     checkpoint: str | os.PathLike | None = None,
     progress: bool | None = None,
     cost: Callable[[int], int] = lambda block: 1,
@@ -59,8 +59,8 @@ def long_sum(
     n_blocks : int
     label : str
         What is summed, for the progress.
-    identity : str
-        The `fingerprint` of the sum.
+    what : tuple
+        All that the sum depends on, arrays, numbers and names: a checkpoint keeps its `fingerprint`.
     checkpoint : path, optional
         Where the sum so far is kept: every minute, and when Ctrl-C comes. If the file is there at the start, the sum
         goes on from it. It is deleted at the end.
@@ -87,10 +87,11 @@ def long_sum(
     >>> from mcgen.long_sums import long_sum
     >>> def add(block, state):
     ...     return (np.array(block + (0 if state is None else state[0])),)
-    >>> int(long_sum(add, 5, "numbers", identity="0 to 4")[0])
+    >>> int(long_sum(add, 5, "numbers", what=(0, 5))[0])
     10
     """
     path = None if checkpoint is None else Path(checkpoint)
+    identity = "" if path is None else fingerprint(*what)
     done, state = (0, None) if path is None or not path.exists() else _read(path, identity)
     if path is not None and not path.parent.is_dir():
         raise FileError(f"{path}: there is no folder {path.parent}; make it, or choose another checkpoint")

@@ -306,10 +306,8 @@ def _tile_products(products, exponents, factors, tile, low, low_exponents, group
     """
     wide_vectors()
     n_rows, n_slots = factors.shape
-    for row in range(n_rows):
-        for b in range(STATES_PER_TILE):
-            products[row, b] = 1.0
-        if ranged:
+    if ranged:
+        for row in range(n_rows):
             for b in range(STATES_PER_TILE):
                 exponents[row, b] = low_exponents[tile, b]
     n_groups = renormalize.shape[0]
@@ -325,6 +323,7 @@ def _tile_products(products, exponents, factors, tile, low, low_exponents, group
                     low.ctypes.data + 8 * ((tile * n_slots + first) * STATES_PER_TILE + b),
                     8 * STATES_PER_TILE,
                     size,
+                    group == 0,
                 )
         if renormalize[group]:
             for row in range(n_rows):

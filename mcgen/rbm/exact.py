@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from mcgen import backend, checks, enumeration, rng
 from mcgen.enumeration import kl_divergence as _kl_divergence
 from mcgen.errors import SizeError
-from mcgen.long_sums import State, fingerprint, long_sum
+from mcgen.long_sums import State, long_sum
 from mcgen.rbm import tables
 from mcgen.rbm.gradient import Gradient, positive_phase
 from mcgen.rbm.model import RBM
@@ -68,7 +68,9 @@ def _smaller_layer_hidden(model: RBM) -> RBM:
 
 
 def _in_float64(model: RBM) -> RBM:
-    return model.replace(*(array.astype(np.float64) for array in model.parameters))
+    return (
+        model if model.dtype == np.float64 else model.replace(*(array.astype(np.float64) for array in model.parameters))
+    )
 
 
 class _Sum:
@@ -158,8 +160,8 @@ def _long_log_partition(
 
     n_blocks = one.split.n_items // one.items_per_block
     label = f"log Z of 2^{one.split.n_units} states x {model.n_visible} units"
-    identity = fingerprint("rbm log Z", device, one.split[:3], model.visible, model.hidden, *model.parameters)
-    maximum, total = long_sum(work, n_blocks, label, identity, checkpoint, progress)
+    parts = ("rbm log Z", device, one.split[:3], model.visible, model.hidden, *model.parameters)
+    maximum, total = long_sum(work, n_blocks, label, parts, checkpoint, progress)
     return float(maximum + np.log(total))
 
 
@@ -449,7 +451,7 @@ def moments(
         work,
         n_log + n_items // moment_items,
         f"moments of 2^{one.split.n_units} states x {turned.n_visible} units",
-        fingerprint("rbm moments", device, one.split[:3], turned.visible, turned.hidden, *turned.parameters),
+        ("rbm moments", device, one.split[:3], turned.visible, turned.hidden, *turned.parameters),
         checkpoint,
         progress,
         cost=lambda block: log_items if block < n_log else COST_OF_MOMENTS * moment_items,

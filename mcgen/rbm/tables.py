@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import enumeration
 from mcgen.rbm.formulas import MOST_ROWS, STATES_PER_TILE, UNITS_PER_GROUP
 from mcgen.rbm.model import RBM
 
@@ -115,55 +114,69 @@ def make(model: RBM, n_low: int | None = None) -> tuple[Tables, Split]:
     >>> arrays.low.shape, split.n_items
     ((1, 20, 64), 32)
     """
-    # The canonical form; see the head of this file.
-    hidden_center, hidden_half = (1 + model.hidden.low) / 2, (1 - model.hidden.low) / 2
-    field_center = model.visible_bias + hidden_center * model.weights.sum(axis=1)
-    field_half = hidden_half * model.weights.T  # (n_enumerated, n_other)
-    spread = 1 - model.visible.low
-    center, half = spread * field_center, spread * field_half
-    own = hidden_half * model.hidden_bias + model.visible.low * field_half.sum(axis=1)
-    own_center = hidden_center * model.hidden_bias.sum() + model.visible.low * field_center.sum()
-
+    center, half, own_center, own = _canonical(model)
     n_low, n_middle, n_top = split_units(model.n_hidden, n_low)
     units, groups, renormalize, n_narrow = _slots(center, half)
-    center, half = _spread_over_slots(center, units), _spread_over_slots(half, units)
-    padding = units[:n_narrow] < 0
-    low_part, middle_part = slice(0, n_low), slice(n_low, n_low + n_middle)
-
-    low_y = _sums(n_low, half[low_part])
-    low_y[:, :n_narrow] = np.exp(low_y[:, :n_narrow])
-    low_y[:, :n_narrow][:, padding] = 0.0
-    n_tiles = max(1, (1 << n_low) // STATES_PER_TILE)
-    low = _aligned((n_tiles, len(units), STATES_PER_TILE))
-    low[:, :, : 1 << n_low] = low_y.reshape(n_tiles, -1, len(units)).transpose(0, 2, 1)
-    low_mantissas, low_exponents = _aligned((n_tiles, STATES_PER_TILE)), np.zeros((n_tiles, STATES_PER_TILE), np.int64)
-    low_mantissas[:] = 0.0  # also of the padding, which repeats the first state: its exponents are never the largest
-    low[:, :, 1 << n_low :] = low[:, :, :1]
-    fractions, powers = _pairs(_sums(n_low, own[low_part]))
-    low_mantissas[:, : 1 << n_low] = fractions.reshape(n_tiles, -1)
-    low_exponents[:, : 1 << n_low] = powers.reshape(n_tiles, -1)
-    low_exponents[:, 1 << n_low :] = low_exponents[:, :1]
+    # By slots instead of units, 0 where a slot stands for none; the enumerated layer's own a is the last column.
+    center = np.append(np.where(units >= 0, center[units], 0.0), own_center)
+    half = np.column_stack([np.where(units >= 0, half[:, units], 0.0), own])
+    low, low_mantissas, low_exponents = _low_tables(half[:n_low], units, n_narrow)
     tops = low_exponents.max(axis=1, keepdims=True)
     ranged = bool(renormalize.any() or n_narrow < len(units) or (tops - low_exponents).max() > 900)
     if not ranged:  # the exponents of a tile fit into its mantissas
         low_mantissas[:] = np.ldexp(low_mantissas, (low_exponents - tops).astype(np.int32))
         low_exponents[:] = tops
-
-    n_rows = max(FEWEST_ROWS, 1 << n_middle)
-    rows = np.arange(n_rows) % (1 << n_middle)  # padding repeats rows, with the mantissa 0
-    middle = _sums(n_middle, half[middle_part])[rows]
-    middle[:, :n_narrow] = np.exp(middle[:, :n_narrow])
-    middle_mantissas, middle_exponents = (array[rows] for array in _pairs(_sums(n_middle, own[middle_part])))
-    middle_mantissas[1 << n_middle :] = 0.0
-
-    top = np.column_stack([half[n_low + n_middle :], own[n_low + n_middle :]])
     arrays = Tables(
-        np.append(center, own_center), np.ascontiguousarray(top), middle, middle_mantissas, middle_exponents, low,
-        low_mantissas, low_exponents, groups, renormalize, ranged,
-    )  # fmt: skip
+        center,
+        half[n_low + n_middle :],
+        *_middle_tables(half[n_low : n_low + n_middle], n_narrow),
+        low,
+        low_mantissas,
+        low_exponents,
+        groups,
+        renormalize,
+        ranged,
+    )
     slot_of_unit = np.empty(model.n_visible, np.int64)
     slot_of_unit[units[units >= 0]] = np.flatnonzero(units >= 0)
     return arrays, Split(n_low, n_middle, n_top, slot_of_unit)
+
+
+def _canonical(model: RBM) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """center (n_other,), half (n_enumerated, n_other), a_0 and a (n_enumerated,): see the head of this file."""
+    hidden_center, hidden_half = (1 + model.hidden.low) / 2, (1 - model.hidden.low) / 2
+    field_center = model.visible_bias + hidden_center * model.weights.sum(axis=1)
+    field_half = hidden_half * model.weights.T
+    spread = 1 - model.visible.low
+    own = hidden_half * model.hidden_bias + model.visible.low * field_half.sum(axis=1)
+    own_center = hidden_center * model.hidden_bias.sum() + model.visible.low * field_center.sum()
+    return spread * field_center, spread * field_half, own_center, own
+
+
+def _low_tables(half: np.ndarray, units: np.ndarray, n_narrow: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tables of the low units. Fewer than 64 states are padded with the first one, of mantissa 0."""
+    n_states = 1 << min(6, len(half))
+    inner, outer = _sums(half[:6])[np.arange(STATES_PER_TILE) % n_states].T, _sums(half[6:])
+    low = _aligned((len(outer), len(units), STATES_PER_TILE))
+    # An exponential for each tile and for each of its states, and a product for each number of the table.
+    inner_e = np.exp(inner[:n_narrow])
+    inner_e[units[:n_narrow] < 0] = 0.0
+    np.multiply(np.exp(outer[:, :n_narrow, None]), inner_e, out=low[:, :n_narrow])
+    np.add(outer[:, n_narrow:-1, None], inner[n_narrow:-1], out=low[:, n_narrow:])
+    mantissas = _aligned((len(outer), STATES_PER_TILE))
+    mantissas[:], exponents = _pairs(outer[:, -1:] + inner[-1])
+    mantissas[:, n_states:] = 0.0
+    return low, mantissas, exponents
+
+
+def _middle_tables(half: np.ndarray, n_narrow: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tables of the middle units. Fewer than four rows are padded with the first ones, of mantissa 0."""
+    n_states = 1 << len(half)
+    sums = _sums(half)[np.arange(max(FEWEST_ROWS, n_states)) % n_states]
+    mantissas, exponents = _pairs(sums[:, -1])
+    mantissas[n_states:] = 0.0
+    sums[:, :n_narrow] = np.exp(sums[:, :n_narrow])
+    return sums[:, :-1].copy(), mantissas, exponents
 
 
 def _slots(center: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
@@ -197,14 +210,14 @@ def _slots(center: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.array(slots, np.int64), np.array(groups, np.int64), np.array(renormalize, np.bool_), n_narrow
 
 
-def _spread_over_slots(array: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """The last axis by slots instead of units; 0 where a slot stands for none."""
-    return np.where(units >= 0, array[..., units], 0.0)
-
-
-def _sums(n_units: int, numbers: np.ndarray) -> np.ndarray:
-    """sum_i sigma_i numbers[i] for every state of the units."""
-    return np.einsum("ai,i...->a...", enumeration.list_states(n_units, low=-1), numbers)
+def _sums(numbers: np.ndarray) -> np.ndarray:
+    """sum_i sigma_i numbers[i] for every state of the units i, by doubling: one addition each."""
+    sums = np.zeros((1 << len(numbers), numbers.shape[1]))
+    for i in range(len(numbers)):
+        half = 1 << i
+        sums[half : 2 * half] = sums[:half] + numbers[i]
+        sums[:half] -= numbers[i]
+    return sums
 
 
 def _pairs(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,13 +28,13 @@ class Interrupted:
 
 def test_a_sum_that_is_interrupted_twice_has_the_same_bits(tmp_path):
     path = tmp_path / "checkpoint"
-    whole = long_sum(harmonic, 50, "harmonic", "id")
+    whole = long_sum(harmonic, 50, "harmonic", ("id",))
     work = Interrupted(7, 31)
     for percent in (14, 62):
         with pytest.raises(KeyboardInterrupt, match=f"harmonic at {percent}%; the sum so far is in .*checkpoint: run"):
-            long_sum(work, 50, "harmonic", "id", path)
+            long_sum(work, 50, "harmonic", ("id",), path)
         assert path.exists()
-    resumed = long_sum(work, 50, "harmonic", "id", path)
+    resumed = long_sum(work, 50, "harmonic", ("id",), path)
     assert work.done == list(range(50))
     for one, other in zip(whole, resumed, strict=True):
         assert one.tobytes() == np.asarray(other).tobytes()
@@ -43,7 +43,7 @@ def test_a_sum_that_is_interrupted_twice_has_the_same_bits(tmp_path):
 
 def test_interrupted_before_anything_is_done(tmp_path):
     with pytest.raises(KeyboardInterrupt, match="0%; nothing was kept"):
-        long_sum(Interrupted(0), 5, "harmonic", "id", tmp_path / "checkpoint")
+        long_sum(Interrupted(0), 5, "harmonic", ("id",), tmp_path / "checkpoint")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,40 +57,40 @@ def test_a_crash_between_checkpoints_loses_only_what_came_after(tmp_path, monkey
         return harmonic(block, state)
 
     with pytest.raises(MemoryError):
-        long_sum(crash, 50, "harmonic", "id", path)
+        long_sum(crash, 50, "harmonic", ("id",), path)
     work = Interrupted()
-    resumed = long_sum(work, 50, "harmonic", "id", path)
+    resumed = long_sum(work, 50, "harmonic", ("id",), path)
     assert work.done[0] == 20
-    assert (resumed[0] == long_sum(harmonic, 50, "harmonic", "id")[0]).all()
+    assert (resumed[0] == long_sum(harmonic, 50, "harmonic", ("id",))[0]).all()
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):
     path = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
-        long_sum(Interrupted(3), 5, "harmonic", "one", path)
+        long_sum(Interrupted(3), 5, "harmonic", ("one",), path)
     with pytest.raises(FileError, match=r"is the checkpoint of another sum \(harmonic.*delete it, or choose another"):
-        long_sum(harmonic, 5, "harmonic", "two", path)
+        long_sum(harmonic, 5, "harmonic", ("two",), path)
     assert path.exists()
     (tmp_path / "text").write_text("not HDF5")
     with pytest.raises(FileError, match="is not a checkpoint of mcgen"):
-        long_sum(harmonic, 5, "harmonic", "one", tmp_path / "text")
+        long_sum(harmonic, 5, "harmonic", ("one",), tmp_path / "text")
     with pytest.raises(FileError, match=r"there is no folder .*make it, or choose another checkpoint"):
-        long_sum(harmonic, 5, "harmonic", "one", tmp_path / "missing" / "checkpoint")
+        long_sum(harmonic, 5, "harmonic", ("one",), tmp_path / "missing" / "checkpoint")
     blocked = tmp_path / "folder"
     (blocked.with_name("folder.part")).mkdir()
     with pytest.raises(FileError, match="the checkpoint cannot be written"):
-        long_sum(Interrupted(3), 5, "harmonic", "one", blocked)
+        long_sum(Interrupted(3), 5, "harmonic", ("one",), blocked)
 
 
 def test_what_is_shown(tmp_path, capsys, monkeypatch):
-    long_sum(harmonic, 50, "harmonic", "id")
+    long_sum(harmonic, 50, "harmonic", ("id",))
     assert capsys.readouterr().err == ""  # short sums say nothing
     monkeypatch.setattr(long_sums, "LONG_SECONDS", 0.0)
-    long_sum(harmonic, 50, "harmonic", "id", progress=False)
+    long_sum(harmonic, 50, "harmonic", ("id",), progress=False)
     assert capsys.readouterr().err == ""
-    long_sum(harmonic, 50, "harmonic", "id")
+    long_sum(harmonic, 50, "harmonic", ("id",))
     assert "harmonic: about 0 minutes to go; without a checkpoint, Ctrl-C loses it" in capsys.readouterr().err
-    long_sum(harmonic, 50, "harmonic", "id", tmp_path / "checkpoint")
+    long_sum(harmonic, 50, "harmonic", ("id",), tmp_path / "checkpoint")
     assert "Ctrl-C keeps the sum so far in" in capsys.readouterr().err
     assert long_sums._announcement("sum", 9000, None).startswith("sum: about 2.5 hours to go")
 

@@ -9,7 +9,6 @@
 
 import math
 import os
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from mcgen import checks
 from mcgen.errors import InputError, SizeError
 from mcgen.ising.exact import counting, listing, summation, torus, transfer
 from mcgen.ising.lattice import Ising
-from mcgen.long_sums import LONG_SECONDS, fingerprint, long_sum
+from mcgen.long_sums import LONG_SECONDS, long_sum
 
 METHODS = ("enumeration", "transfer", "kaufman")
 
@@ -81,9 +80,16 @@ class Plan(NamedTuple):
     obstacle: str
 
 
-def _obstacle(check: Callable[[Ising], None], lattice: Ising) -> str:
+def _obstacle(lattice: Ising, method: str, quantity: str) -> str:
+    """Why a method cannot do it, or ""."""
+    if method == "kaufman":
+        return torus.obstacle(lattice)
     try:
-        check(lattice)
+        if method == "enumeration":
+            summation.check(lattice)
+        else:
+            bits = transfer.MOST_BITS if quantity == "log_partition" else transfer.MOST_MOMENT_BITS
+            transfer.check(lattice, bits)
     except SizeError as error:
         return str(error)
     return ""
@@ -123,15 +129,14 @@ def plans(lattice: Ising, quantity: str = "thermodynamics") -> list[Plan]:
     checks.choice("quantity", quantity, ("thermodynamics", "log_partition"))
     n = lattice.n_sites
     found = []
-    obstacle = _obstacle(summation.check, lattice)
+    obstacle = _obstacle(lattice, "enumeration", quantity)
     seconds = math.inf
     if not obstacle:
         table = SECONDS_PER_TABLE_ENTRY * (1 << min(n, summation.LOW_SITES + summation.MIDDLE_SITES))
         seconds = SECONDS_TO_START + table + math.ldexp(SECONDS_PER_STATE, n)
     found.append(Plan("enumeration", seconds, True, obstacle))
 
-    bits = transfer.MOST_BITS if quantity == "log_partition" else transfer.MOST_MOMENT_BITS
-    obstacle = _obstacle(lambda lattice: transfer.check(lattice, bits), lattice)
+    obstacle = _obstacle(lattice, "transfer", quantity)
     distribution = _gives_distribution(lattice)
     bits = transfer.frontier(lattice)
     steps = {"log_partition": SECONDS_PER_STEP["log_partition"]}
@@ -144,7 +149,7 @@ def plans(lattice: Ising, quantity: str = "thermodynamics") -> list[Plan]:
         seconds = SECONDS_TO_START + n * (len(steps) * SECONDS_PER_SITE + math.ldexp(sum(steps.values()), bits))
     found.append(Plan("transfer", seconds, distribution, obstacle))
 
-    obstacle = torus.obstacle(lattice)
+    obstacle = _obstacle(lattice, "kaufman", quantity)
     found.append(Plan("kaufman", 5e-4 if not obstacle else math.inf, False, obstacle))
     return sorted(found, key=lambda plan: plan.seconds)
 
@@ -192,7 +197,7 @@ def _method(lattice: Ising, method: str, quantity: str) -> str:
     """The method asked for, checked to be able to do it, or the one chosen."""
     if checks.choice("method", method, ("auto", *METHODS)) == "auto":
         return choose_method(lattice, quantity)
-    obstacle = {plan.method: plan.obstacle for plan in plans(lattice, quantity)}[method]
+    obstacle = _obstacle(lattice, method, quantity)
     if obstacle:
         if method == "kaufman":
             raise InputError(f"method='kaufman' does not hold for {lattice!r}: {obstacle}; use method='auto'")
@@ -333,10 +338,8 @@ def _enumerate(
 ) -> summation.Summary:
     n_blocks, work = summation.blocks(lattice, temperature, device)
     label = f"2^{lattice.n_sites} states at T = {temperature:g}"
-    identity = fingerprint(
-        "ising", device, lattice.shape, lattice.periodic, lattice.coupling, lattice.field, temperature
-    )
-    return summation.finish(long_sum(work, n_blocks, label, identity, checkpoint, progress))
+    parts = ("ising", device, lattice.shape, lattice.periodic, lattice.coupling, lattice.field, temperature)
+    return summation.finish(long_sum(work, n_blocks, label, parts, checkpoint, progress))
 
 
 def density_of_states(lattice: Ising, device: str = "cpu", progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
