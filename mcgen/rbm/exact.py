@@ -12,10 +12,10 @@ from mcgen import backend, checks, enumeration, rng
 from mcgen.enumeration import kl_divergence as _kl_divergence
 from mcgen.errors import SizeError
 from mcgen.long_sums import State, long_sum
-from mcgen.rbm import tables
 from mcgen.rbm.gradient import Gradient, positive_phase
 from mcgen.rbm.model import RBM
-from mcgen.rbm.tables import LN2, Split
+from mcgen.rbm.sums import tables
+from mcgen.rbm.sums.tables import LN2, Split
 
 # The largest smaller layer: 2^40 states of 40 x 40 units take half an hour on two cores, some seconds on a GPU.
 MOST_SUMMED_UNITS = 40
@@ -81,7 +81,7 @@ class _Sum:
         arrays, self.split = tables.make(model, n_low)
         self.tables = arrays
         self.there = [self.target.to_device(array) for array in arrays[:-1]] + [arrays.ranged]
-        self.kernels = self.target.kernels("rbm")
+        self.kernels = self.target.kernels("rbm.sums")
         self.lanes = len(arrays.middle_mantissas) * tables.STATES_PER_TILE // 16
         terms = max(1, model.n_visible) << (self.split.n_low + self.split.n_middle)
         self.items_per_block = min(self.split.n_items, _power_of_two_below(TERMS_PER_BLOCK[device] // terms))

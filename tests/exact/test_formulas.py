@@ -7,6 +7,7 @@ from scipy import special
 from mcgen import _cpu, formulas
 from mcgen.ising import formulas as ising
 from mcgen.rbm import formulas as rbm
+from mcgen.rbm.sums import formulas as sums
 
 FIELDS = np.concatenate([np.linspace(-800, 800, 4001), np.logspace(-300, 2, 200), -np.logspace(-300, 2, 200), [0.0]])
 LOWS = (0, -1)
@@ -101,17 +102,17 @@ def test_spins_of_an_index():
 
 
 def test_other_units_of_the_exact_sums():
-    assert rbm.other_factor(3.0, 0.5) == 2.5
+    assert sums.other_factor(3.0, 0.5) == 2.5
     for y in (-1e4, -700.0, -1.0, 0.0, 2.0, 700.0, 1e4):
-        product, n = rbm.times_wide_factor(1.5, y)
+        product, n = sums.times_wide_factor(1.5, y)
         assert math.log(product) + n * math.log(2) == pytest.approx(math.log(1.5) + np.logaddexp(0, y), rel=1e-14)
         assert 1 <= product < 2
     e = np.array([0.0, 1e-200, 3.0, 1e100])
-    assert np.allclose(rbm.four_weighted_probabilities(0.25, *e), 0.25 * e / (1 + e), rtol=1e-14, atol=0)
-    assert rbm.scaled(1e300, -2000) == 1e300 * 2.0**-1000 * 2.0**-1000
-    assert rbm.scaled(1e-300, 1990) == 1e-300 * 2.0**995 * 2.0**995
-    assert rbm.scaled(1e300, -5000) == 0
+    assert np.allclose(sums.four_weighted_probabilities(0.25, *e), 0.25 * e / (1 + e), rtol=1e-14, atol=0)
+    assert sums.scaled(1e300, -2000) == 1e300 * 2.0**-1000 * 2.0**-1000
+    assert sums.scaled(1e-300, 1990) == 1e-300 * 2.0**995 * 2.0**995
+    assert sums.scaled(1e300, -5000) == 0
     center, top = np.array([0.0, 5000.0]), np.array([[0.0, 1.0], [0.0, -300.0]])
-    m, n = rbm.self_weight(0b10, center, top)
+    m, n = sums.self_weight(0b10, center, top)
     assert math.log(m) + n * math.log(2) == pytest.approx(5000 - 1 - 300, rel=1e-14)
-    assert rbm.weighted_sum(np.arange(4.0), np.ones(4)) == 6
+    assert sums.weighted_sum(np.arange(4.0), np.ones(4)) == 6

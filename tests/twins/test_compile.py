@@ -8,7 +8,9 @@ import pytest
 
 from mcgen import _cuda, backend, rbm
 from mcgen.ising import cuda as ising_cuda
+from mcgen.ising.exact import cuda as exact_cuda
 from mcgen.rbm import cuda as rbm_cuda
+from mcgen.rbm.sums import cuda as sums_cuda
 from mcgen.rng import cuda as rng_cuda
 
 f64, f32, i8, i32, i64, u32 = (
@@ -62,13 +64,13 @@ KERNELS = {
             *SWEEPS,
         ),
     ),
-    "state_energies": (ising_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
+    "state_energies": (exact_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
     "transfer_step": (
-        ising_cuda.transfer_step,
+        exact_cuda.transfer_step,
         (matrix(f64), matrix(i64), matrix(f64), matrix(i64), *[vector(i64)] * 3, vector(f64), f64, i64),
     ),
     "transfer_moments_step": (
-        ising_cuda.transfer_moments_step,
+        exact_cuda.transfer_moments_step,
         (
             *[vector(f64), vector(i64), matrix(f64), matrix(f64)] * 2,
             matrix(f64),
@@ -78,12 +80,12 @@ KERNELS = {
         ),
     ),
     "boltzmann_sums": (
-        ising_cuda.boltzmann_sums,
+        exact_cuda.boltzmann_sums,
         (vector(f64), *[matrix(f64)] * 5, vector(f64), i64, f64, numba.boolean),
     ),
-    "sum_states": (rbm_cuda.sum_states, (vector(f64), vector(i64), i64, *EXACT)),
-    "state_weights": (rbm_cuda.state_weights, (cube(f64), cube(i32), vector(i64), *EXACT)),
-    "state_moments": (rbm_cuda.state_moments, (cube(f64), i64, i64, f64, i64, *EXACT)),
+    "sum_states": (sums_cuda.sum_states, (vector(f64), vector(i64), i64, *EXACT)),
+    "state_weights": (sums_cuda.state_weights, (cube(f64), cube(i32), vector(i64), *EXACT)),
+    "state_moments": (sums_cuda.state_moments, (cube(f64), i64, i64, f64, i64, *EXACT)),
 }
 for real in (f32, f64):
     layers = (matrix(real), vector(real), vector(real))  # weights, visible bias, hidden bias
@@ -112,7 +114,7 @@ def test_kernel_compiles_to_ptx(name):
 
 
 def test_every_kernel_is_compiled():
-    for module in (rng_cuda, ising_cuda, rbm_cuda):
+    for module in (rng_cuda, ising_cuda, exact_cuda, rbm_cuda, sums_cuda):
         for name, value in vars(module).items():
             if hasattr(value, "block_for_each_item"):
                 assert any(name == kernel.split("-")[0] for kernel in KERNELS), name

@@ -10,7 +10,7 @@ import pytest
 import mcgen
 
 PACKAGE = Path(mcgen.__file__).parent
-ROOMS = ("rng", "ising", "rbm")
+ROOMS = ("rng", "ising", "ising.exact", "rbm", "rbm.sums")
 
 # A module may import those of lower rank, and its equals only within a room.
 RANKS = [
@@ -24,16 +24,30 @@ RANKS = [
         "rng.formulas",
         "ising.formulas",
         "rbm.formulas",
+        "ising.exact.formulas",
+        "rbm.sums.formulas",
+        "rbm.sums.__init__",
         "progress",
         "_vectors",
     },
     {"_cpu", "_cuda"},
-    {"rng.cpu", "rng.cuda", "ising.cpu", "ising.cuda", "rbm.cpu", "rbm.cuda"},
+    {
+        "rng.cpu",
+        "rng.cuda",
+        "ising.cpu",
+        "ising.cuda",
+        "rbm.cpu",
+        "rbm.cuda",
+        "ising.exact.cpu",
+        "ising.exact.cuda",
+        "rbm.sums.cpu",
+        "rbm.sums.cuda",
+    },
     {"backend"},
     {"rng.__init__", "enumeration", "optim", "stats"},
     {"ising.lattice", "rbm.units", "long_sums"},
     {"rbm.model"},
-    {"ising.sampling", "rbm.sampling", "rbm.gradient", "rbm.tables"},
+    {"ising.sampling", "rbm.sampling", "rbm.gradient", "rbm.sums.tables"},
     {"rbm.exact", "ising.exact.listing", "ising.exact.infinite", "ising.exact.torus"},
     {"ising.exact.summation", "ising.exact.transfer", "ising.exact.counting"},
     {"ising.exact.methods"},

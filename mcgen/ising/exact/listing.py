@@ -54,7 +54,7 @@ def state_energies(lattice: Ising, device: str = "cpu") -> np.ndarray:
     energies = target.to_device(np.empty((1 << n_high, 1 << n_low)))
     with blas.one_thread():  # threads of BLAS that wait for more work would take the cores from the kernel
         parts = (part_energies(high_states, high), part_energies(low_states, low), high_states @ matrix[high, low])
-    target.launch(target.kernels("ising").state_energies, 1 << n_high, 1, energies, *map(target.to_device, parts))
+    target.launch(target.kernels("ising.exact").state_energies, 1 << n_high, 1, energies, *map(target.to_device, parts))
     return target.to_host(energies).ravel()
 
 

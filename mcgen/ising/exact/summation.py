@@ -193,7 +193,7 @@ def sum_range(problem: Problem, first: int, stop: int, device: str = "cpu") -> S
     results = [target.to_device(np.empty((stop - first, *shape))) for shape in ((), (3,), (n_sites + 1,))]
     tables = (problem.base_energies, problem.base_weights, problem.matrix, problem.fields)
     target.launch(
-        target.kernels("ising").boltzmann_sums,
+        target.kernels("ising.exact").boltzmann_sums,
         stop - first,
         1,
         *results,

@@ -237,7 +237,7 @@ class _Sweep:
 
     def __init__(self, steps: list[Step], temperature: float, device: str, columns: bool = False):
         self.target = backend.target(device)
-        self.kernel = self.target.kernels("ising").transfer_step
+        self.kernel = self.target.kernels("ising.exact").transfer_step
         self.steps, self.beta, self.columns = steps, 1.0 / temperature, columns
         size = max((k + 2 if columns else 1) << step.bits for k, step in enumerate(steps))
         self.buffers = [
@@ -377,7 +377,7 @@ def moments(lattice: Ising, temperature: float, device: str = "cpu", progress: b
     """
     temperature, steps = _checked(lattice, temperature, MOST_MOMENT_BITS)
     target = backend.target(device)
-    kernel = target.kernels("ising").transfer_moments_step
+    kernel = target.kernels("ising.exact").transfer_moments_step
     totals = target.to_device(np.zeros((2, 2)))
     old = [target.to_device(array) for array in (np.ones(1), np.zeros(1, np.int64), np.zeros((2, 1)), np.zeros((2, 1)))]
     size = max(1 << step.bits for step in steps)

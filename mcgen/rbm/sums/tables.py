@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcgen.rbm.formulas import MOST_ROWS, STATES_PER_TILE, UNITS_PER_GROUP
 from mcgen.rbm.model import RBM
+from mcgen.rbm.sums.formulas import MOST_ROWS, STATES_PER_TILE, UNITS_PER_GROUP
 
 MIDDLE_UNITS = MOST_ROWS.bit_length() - 1
 # A product of factors whose logarithms add up to this, e^680 = 10^295, leaves room for what multiplies it.
@@ -109,7 +109,7 @@ def make(model: RBM, n_low: int | None = None) -> tuple[Tables, Split]:
     Examples
     --------
     >>> from mcgen import rbm
-    >>> from mcgen.rbm import tables
+    >>> from mcgen.rbm.sums import tables
     >>> arrays, split = tables.make(rbm.RBM.random(n_visible=20, n_hidden=16, seed=1))
     >>> arrays.low.shape, split.n_items
     ((1, 20, 64), 32)
