@@ -24,6 +24,11 @@ show("log Z", rbm.exact.log_partition(model))
 show("moments", *rbm.exact.negative_phase(model))
 large = rbm.RBM.random(300, 15, seed=1, scale=0.2)
 show("large", rbm.exact.log_partition(large), *rbm.exact.negative_phase(large))
+show("exact draws", rbm.exact.sample(model, 500, seed=3))
+glass = ising.Ising((4, 5), np.random.default_rng(1).normal(size=(2, 4, 5)), 0.3)
+for method in ("enumeration", "transfer"):
+    show(method, np.array(ising.exact.thermodynamics(glass, 1.7, method=method)[:-1]))
+show("lattice draws", ising.exact.sample(glass, 1.7, n_draws=300, seed=5))
 v = rbm.sample(model, n_chains=300, n_draws=1, seed=7).states[:, 0]
 show("gradient", *rbm.exact.gradient(model, v))
 for negative_phase in ("exact", "cd", "pcd"):
@@ -41,5 +46,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 13
+    assert len(one.splitlines()) == 17
     assert run(2) == one
