@@ -13,7 +13,9 @@ def rows():
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("row", [row for row in rows() if row["shape"] not in ("4x4", "8x8")][::5], ids=lambda row: row["shape"])
+@pytest.mark.parametrize(
+    "row", [row for row in rows() if row["shape"] not in ("4x4", "8x8")][::5], ids=lambda row: row["shape"]
+)
 def test_the_table_of_exact_values_is_right(row):
     shape = tuple(map(int, row["shape"].split("x")))
     states = naive.states(math.prod(shape), -1)

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mcgen import cli, results
+from mcgen import cli, rbm, results
 
 
 @pytest.fixture
@@ -228,3 +229,56 @@ def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypat
     assert mcgen(SAMPLE) == 130
     assert capsys.readouterr().err == "mcgen: interrupted; nothing was written\n"
     assert os.listdir(folder) == []
+
+
+INTERRUPTED = """
+import sys
+from mcgen import cli
+from mcgen.rbm import exact
+exact.TERMS_PER_BLOCK["cpu"] = 1
+right = exact._Sum.log_weights
+def shown(self, *arguments):
+    print("block", flush=True)
+    sys.stdin.readline()  # until the test lets it go on, or interrupts it
+    return right(self, *arguments)
+exact._Sum.log_weights = shown
+sys.exit(cli.main(["rbm", "exact", "rbm.h5"]))
+"""
+
+
+def test_ctrl_c_keeps_a_long_sum_and_the_same_command_goes_on(folder, capsys, monkeypatch):
+    model = rbm.RBM.random(14, 14, seed=1, scale=0.5)
+    v = np.eye(14, dtype=int)
+    results.save("rbm.h5", rbm.train(model, v, epochs=1))
+    monkeypatch.setitem(rbm.exact.TERMS_PER_BLOCK, "cpu", 1)
+    assert mcgen("rbm exact rbm.h5") == 0
+    expected = capsys.readouterr().out
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    for block in range(4):
+        assert process.stdout.readline() == "block\n"
+        if block < 3:
+            process.stdin.write("\n")
+            process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(
+        r"mcgen: interrupted: log Z of 2\^14 states x 14 units at 37%; the sum so far is in rbm.h5.checkpoint: run", err
+    )
+    assert sorted(os.listdir()) == ["rbm.h5", "rbm.h5.checkpoint"]
+    assert mcgen("rbm exact rbm.h5") == 0
+    assert capsys.readouterr().out == expected
+    assert os.listdir() == ["rbm.h5"]
+
+
+def test_the_exact_method_can_be_asked_for(capsys):
+    assert mcgen("ising exact --shape 4 4 --temperature 2.269 --method kaufman") == 0
+    out = capsys.readouterr().out
+    assert "T = 2.269, by kaufman" in out
+    assert re.search(r"log Z +15\.5228170959\n", out)
+    assert re.search(r"\|magnetization\| per site +not given by this method\n", out)
+    assert mcgen("ising exact --shape 4 4 --field 0.1 --temperature 2.269 --method kaufman") == 2
+    assert "it has a field; use method='auto'" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """A small run of every study."""
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +88,18 @@ def test_learn_ising_beyond_enumeration(folder, capsys):
     out = capsys.readouterr().out
     assert "25 sites are too many to enumerate" in out
     assert np.isnan(results.load("learn_ising.h5").exact["kl_divergence"][0])
+
+
+def test_benchmark(folder, capsys):
+    assert load("benchmark").main(["--quick", "--runs", "2", "--parts", "sums", "lattices", "--output", "b.json"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"log Z, 784 x 24 +\d\S* s +\d+(\.\d+)?e\d+ terms/s +\d+%", out)
+    written = json.loads((folder / "b.json").read_text())
+    assert written["machine"]["threads"] >= 1
+    assert written["machine"]["libraries"]["mcgen"]
+    rows = {row["work"]: row for row in written["results"]}
+    assert 0 < rows["log Z, 30 x 30"]["fraction"] < 1.5
+    for row in rows.values():
+        if "quartiles" in row:
+            low, high = row["quartiles"]
+            assert low <= row["seconds"] <= high

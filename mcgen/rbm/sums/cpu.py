@@ -68,8 +68,8 @@ def _tile_products(products, exponents, factors, tile, low, low_exponents, group
     n_groups = renormalize.shape[0]
     for group in range(n_groups):
         first, size = groups[group], groups[group + 1] - groups[group]
-        for row in range(0, n_rows, ROWS):
-            for b in range(0, STATES_PER_TILE, COLUMNS):
+        for b in range(0, STATES_PER_TILE, COLUMNS):
+            for row in range(0, n_rows, ROWS):
                 multiply_factors(
                     products.ctypes.data + 8 * (row * STATES_PER_TILE + b),
                     8 * STATES_PER_TILE,
