@@ -1,5 +1,7 @@
 """Quantities of every state of a small Ising lattice, and averages over any distribution of them."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.special import logsumexp
 
@@ -7,6 +9,23 @@ from mcgen import backend, blas, checks, enumeration
 from mcgen.ising.lattice import Ising
 
 REMEDY = "use a smaller lattice, or ising.sample for estimates with error bars"
+
+
+class Summary(NamedTuple):
+    """Exact results at one temperature, totals over the lattice (k_B = 1).
+
+    log_partition : ln Z
+    energy : U = <H>
+    heat_capacity : C = (<H^2> - <H>^2) / T^2
+    levels : int64, the magnetisations -N, -N + 2, ..., N
+    probabilities : float64, of these; below 1e-290 given as 0
+    """
+
+    log_partition: float
+    energy: float
+    heat_capacity: float
+    levels: np.ndarray
+    probabilities: np.ndarray
 
 
 def state_energies(lattice: Ising, device: str = "cpu") -> np.ndarray:
@@ -115,6 +134,49 @@ def probabilities(lattice: Ising, temperature: float, device: str = "cpu") -> np
     return np.exp(log_weights - logsumexp(log_weights))
 
 
+def summarize(lattice: Ising, temperature: float, device: str = "cpu") -> Summary:
+    """The sum over the list of all states.
+
+    Parameters
+    ----------
+    lattice : Ising
+        At most 24 sites.
+    temperature : float
+        T in units of energy, above 0.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    InputError
+        If the temperature is not positive.
+    SizeError
+        If the lattice has more than 24 sites.
+    DeviceError
+        If the device cannot be used.
+
+    Examples
+    --------
+    >>> from mcgen import ising
+    >>> from mcgen.ising.exact import listing
+    >>> result = listing.summarize(ising.Ising((2,)), temperature=2.0)
+    >>> result.levels.tolist(), result.probabilities.round(4).tolist()
+    ([-2, 0, 2], [0.4404, 0.1192, 0.4404])
+    """
+    temperature = checks.positive("temperature", temperature)
+    energies = state_energies(lattice, device)
+    log_weights = -energies / temperature
+    log_z = float(logsumexp(log_weights))
+    p = np.exp(log_weights - log_z)
+    energy, variance = mean_and_variance(p, energies)
+    levels = np.arange(-lattice.n_sites, lattice.n_sites + 1, 2, dtype=np.int64)
+    histogram = np.bincount((state_magnetizations(lattice).astype(np.int64) + lattice.n_sites) // 2, p, len(levels))
+    return Summary(log_z, energy, variance / temperature**2, levels, histogram)
+
+
 def averages(lattice: Ising, probabilities: np.ndarray, temperature: float, device: str = "cpu") -> dict[str, float]:
     """The observables of any distribution over the states of the lattice, such as that of a model, without error.
 
@@ -166,8 +228,8 @@ def mean_and_variance(p: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     >>> listing.mean_and_variance(np.array([0.5, 0.5]), np.array([0.0, 2.0]))
     (1.0, 1.0)
     """
-    center = float(p @ values)
-    return center, float(p @ (values - center) ** 2)
+    center = float(np.sum(p * values))
+    return center, float(np.sum(p * (values - center) ** 2))
 
 
 def _averages(lattice: Ising, p: np.ndarray, energies: np.ndarray, temperature: float) -> dict[str, float]:

@@ -26,8 +26,11 @@ METHODS = ("enumeration", "transfer", "kaufman")
 SECONDS_PER_STATE = 0.35e-9
 SECONDS_PER_TABLE_ENTRY = 2e-8
 SECONDS_PER_STEP = {"log_partition": 1.2e-9, "moments": 7e-9, "distribution": 1.1e-9}
-SECONDS_TO_START = 1e-4
 SECONDS_PER_SITE = 3e-5
+# The transfer matrix has more kernels to load, or to compile the first time.
+SECONDS_TO_START = {"enumeration": 1e-4, "transfer": 5e-3}
+# Lattices up to this size are summed from the list of their energies, whose kernel other calls need as well.
+MOST_LISTED_SITES = 18
 # 2^62 states are counted in an int64.
 MOST_SITES_IN_INT64 = 62
 # Where Kaufman's formula gives the rest in milliseconds, the magnetisation is not worth more than this.
@@ -133,7 +136,7 @@ def plans(lattice: Ising, quantity: str = "thermodynamics") -> list[Plan]:
     seconds = math.inf
     if not obstacle:
         table = SECONDS_PER_TABLE_ENTRY * (1 << min(n, summation.LOW_SITES + summation.MIDDLE_SITES))
-        seconds = SECONDS_TO_START + table + math.ldexp(SECONDS_PER_STATE, n)
+        seconds = SECONDS_TO_START["enumeration"] + table + math.ldexp(SECONDS_PER_STATE, n)
     found.append(Plan("enumeration", seconds, True, obstacle))
 
     obstacle = _obstacle(lattice, "transfer", quantity)
@@ -146,7 +149,9 @@ def plans(lattice: Ising, quantity: str = "thermodynamics") -> list[Plan]:
             steps["distribution"] = SECONDS_PER_STEP["distribution"] * (n + 1)
     seconds = math.inf
     if not obstacle:
-        seconds = SECONDS_TO_START + n * (len(steps) * SECONDS_PER_SITE + math.ldexp(sum(steps.values()), bits))
+        seconds = SECONDS_TO_START["transfer"] + n * (
+            len(steps) * SECONDS_PER_SITE + math.ldexp(sum(steps.values()), bits)
+        )
     found.append(Plan("transfer", seconds, distribution, obstacle))
 
     obstacle = _obstacle(lattice, "kaufman", quantity)
@@ -180,7 +185,7 @@ def choose_method(lattice: Ising, quantity: str = "thermodynamics") -> str:
     --------
     >>> from mcgen import ising
     >>> [ising.exact.choose_method(ising.Ising((length, length))) for length in (4, 8, 64)]
-    ['transfer', 'transfer', 'kaufman']
+    ['enumeration', 'transfer', 'kaufman']
     """
     possible = [plan for plan in plans(lattice, quantity) if not plan.obstacle]
     if not possible:
@@ -336,6 +341,8 @@ def thermodynamics(
 def _enumerate(
     lattice: Ising, temperature: float, device: str, progress: bool | None, checkpoint: str | os.PathLike | None
 ) -> summation.Summary:
+    if lattice.n_sites <= MOST_LISTED_SITES:
+        return listing.summarize(lattice, temperature, device)
     n_blocks, work = summation.blocks(lattice, temperature, device)
     label = f"2^{lattice.n_sites} states at T = {temperature:g}"
     parts = ("ising", device, lattice.shape, lattice.periodic, lattice.coupling, lattice.field, temperature)

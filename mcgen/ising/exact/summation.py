@@ -11,6 +11,7 @@ import numpy as np
 
 from mcgen import backend, checks
 from mcgen.errors import SizeError
+from mcgen.ising.exact.listing import Summary
 from mcgen.ising.lattice import Ising
 from mcgen.progress import progress as progress_bar
 
@@ -61,23 +62,6 @@ class State(NamedTuple):
     reference: np.ndarray
     sums: np.ndarray
     histogram: np.ndarray
-
-
-class Summary(NamedTuple):
-    """Exact results at one temperature, totals over the lattice (k_B = 1).
-
-    log_partition : ln Z
-    energy : U = <H>
-    heat_capacity : C = (<H^2> - <H>^2) / T^2
-    levels : int64, the magnetisations -N, -N + 2, ..., N
-    probabilities : float64, of these; below 1e-290 given as 0
-    """
-
-    log_partition: float
-    energy: float
-    heat_capacity: float
-    levels: np.ndarray
-    probabilities: np.ndarray
 
 
 def check(lattice: Ising) -> None:
