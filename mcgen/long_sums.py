@@ -113,8 +113,7 @@ def long_sum(
                 if seconds > LONG_SECONDS:
                     print(_announcement(label, seconds, path), file=sys.stderr, flush=True)
                 if progress or seconds > LONG_SECONDS:
-                    bar = progress_bar(total, label, True)
-                    bar.update(finished)
+                    bar = progress_bar(total, label, True, finished)
             if path is not None and now - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 _write(path, identity, label, done, state)
                 saved = now

@@ -15,16 +15,16 @@ SECONDS_BETWEEN_LINES = 10.0
 class _Lines:
     """At most one plain line every ten seconds: short work leaves no trace in a log."""
 
-    def __init__(self, total: int, label: str):
-        self.total, self.label, self.done = total, label, 0
+    def __init__(self, total: int, label: str, initial: int = 0):
+        self.total, self.label, self.initial, self.done = total, label, initial, initial
         self.start = self.last = time.monotonic()
 
     def update(self, n: int) -> None:
         self.done += n
         now = time.monotonic()
-        if now - self.last >= SECONDS_BETWEEN_LINES and self.done:
+        if now - self.last >= SECONDS_BETWEEN_LINES and self.done > self.initial:
             self.last = now
-            left = (now - self.start) * (self.total - self.done) / self.done
+            left = (now - self.start) * (self.total - self.done) / (self.done - self.initial)
             print(
                 f"{self.label}: {100 * self.done // self.total}%, about {left:.0f} s left", file=sys.stderr, flush=True
             )
@@ -36,8 +36,8 @@ class _Lines:
         pass
 
 
-def progress(total: int, label: str, shown: bool) -> "tqdm | _Lines":
-    """A context manager with `update(n)`, for `total` pieces of work.
+def progress(total: int, label: str, shown: bool, initial: int = 0) -> "tqdm | _Lines":
+    """A context manager with `update(n)`, for `total` pieces of work, of which `initial` are done already.
 
     Examples
     --------
@@ -46,8 +46,8 @@ def progress(total: int, label: str, shown: bool) -> "tqdm | _Lines":
     ...     bar.update(3)
     """
     if shown and not sys.stderr.isatty():
-        return _Lines(total, label)
-    return tqdm(total=total, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
+        return _Lines(total, label, initial)
+    return tqdm(total=total, initial=initial, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
 
 
 def until_interrupted(

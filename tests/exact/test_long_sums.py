@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mcgen import long_sums
+from mcgen import long_sums, progress
 from mcgen.errors import FileError
 from mcgen.long_sums import fingerprint, long_sum
 
@@ -101,3 +101,11 @@ def test_fingerprints_tell_arrays_apart():
     for other in (np.nextafter(one, 9), one.reshape(2, 3), one.astype(np.float32), "text"):
         assert fingerprint(one) != fingerprint(other)
     assert fingerprint(one[1:]) != fingerprint(one[:-1])
+
+
+def test_the_time_left_after_a_resume_counts_only_what_was_done_since(capsys, monkeypatch):
+    clock = iter([0.0, 100.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.progress(100, "sum", shown=True, initial=60) as bar:
+        bar.update(10)
+    assert capsys.readouterr().err == "sum: 70%, about 300 s left\n"
