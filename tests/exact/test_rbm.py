@@ -129,10 +129,11 @@ def test_sums_over_several_kernel_calls(monkeypatch):
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
 def test_every_split_of_the_enumerated_layer(kinds):
     # One tile of low states and many, one row and 32, no top units and some.
-    model = random_model(9, 13, 0.7, kinds, 5)
+    model = random_model(14, 13, 0.7, kinds, 5)
     hidden = enumeration.list_states(13, model.hidden.low)
     turned = model.transposed()
     expected = naive.log_sum_exp((-turned.free_energy(hidden)).tolist())
+    p, means = np.exp(-turned.free_energy(hidden) - expected), model.visible_mean(hidden)
     for n_low in range(6, 14):
         one = rbm.exact._Sum(model, "cpu", n_low)
         assert np.logaddexp.reduce(one.log_weights(0, one.split.n_items)) == pytest.approx(expected, rel=1e-14)
@@ -140,6 +141,9 @@ def test_every_split_of_the_enumerated_layer(kinds):
         assert np.allclose(log_weights, -turned.free_energy(hidden), rtol=1e-13, atol=1e-13)
         sums = one.moments(0, one.split.n_items, expected)
         assert sums[0, -1] == pytest.approx(1.0, rel=1e-13)
+        moments = rbm.exact._moments_from_sums(model, model, one.split, sums, expected)
+        assert np.allclose(moments.hidden, p @ hidden, rtol=1e-12, atol=1e-13)
+        assert np.allclose(moments.visible_hidden, (means.T * p) @ hidden, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(("kinds", "scale"), [(KINDS[0], 0.01), (KINDS[0], 1.0), (KINDS[0], 10.0), (KINDS[3], 10.0)])
