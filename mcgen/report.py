@@ -107,7 +107,7 @@ def draw(study: Study) -> Figure:
         sample_images(samples, study.trained[k], study.lattice)
     if has_observables:
         parts[-1].suptitle(
-            "Observables: exact where enumerable, of the data, and of states drawn from the model",
+            "Observables: exact, of the data, and of states drawn from the model",
             fontsize=12,
             fontweight="bold",
         )
@@ -126,9 +126,9 @@ def draw(study: Study) -> Figure:
 def _title(study: Study, k: int, label: str) -> str:
     model = study.trained[k].model
     words = [label, f"RBM with {model.n_visible} visible and {model.n_hidden} hidden {model.hidden.name} units"]
-    history = study.trained[k].history
-    if np.isfinite(history["kl_divergence"]).any() and "kl_divergence" in study.exact:
-        words.append(f"exact KL(truth || model) = {np.atleast_1d(study.exact['kl_divergence'])[k]:.2g} nats")
+    if "kl_divergence" in study.exact:
+        kl = np.atleast_1d(study.exact["kl_divergence"])[k]
+        words += [f"exact KL(truth || model) = {kl:.2g} nats"] * bool(np.isfinite(kl))
     return ",  ".join(word for word in words if word)
 
 
@@ -224,7 +224,7 @@ def observable(axes: Axes, study: Study, name: str, curve: list[ising.exact.Ther
         axes.plot(
             [point.temperature for point in curve], exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0
         )
-    elif f"{name}_truth" in study.observables:
+    elif np.isfinite(study.observables.get(f"{name}_truth", np.nan)).any():
         exact = study.observables[f"{name}_truth"] / n_sites
         axes.plot(temperatures, exact, "_", markersize=24, color=COLORS["truth"], label="exact", zorder=0)
     _error_bars(axes, study, name, np.zeros(len(temperatures)))
@@ -234,9 +234,12 @@ def observable(axes: Axes, study: Study, name: str, curve: list[ising.exact.Ther
 
 def deviation(axes: Axes, study: Study, name: str) -> None:
     """The same minus the exact value, where error bars can be seen."""
+    if not np.isfinite(study.observables[f"{name}_truth"]).any():
+        return _say(axes, "no exact value")
     axes.axhline(0.0, color=COLORS["truth"], linewidth=1)
     _error_bars(axes, study, name, study.observables[f"{name}_truth"] / study.lattice.n_sites)
     axes.set_ylabel("minus exact")
+    return None
 
 
 def _error_bars(axes: Axes, study: Study, name: str, subtracted: np.ndarray) -> None:

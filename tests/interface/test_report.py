@@ -91,20 +91,39 @@ def test_models_without_lattice_are_drawn(tmp_path):
     assert report.report(study, tmp_path / "report.svg").stat().st_size > 10_000
 
 
-def test_lattices_too_large_to_enumerate_are_drawn(tmp_path):
-    lattice = ising.Ising((5, 6))
+@pytest.mark.parametrize(
+    ("lattice", "known"),
+    [
+        (ising.Ising((5, 6)), ("log_partition", "energy", "abs_magnetization", "heat_capacity")),
+        (ising.Ising((12, 12)), ("log_partition", "energy", "heat_capacity")),
+        (ising.Ising((14, 14), field=0.1), ()),
+    ],
+    ids=str,
+)
+def test_lattices_too_large_to_list_are_drawn_with_what_is_exact(lattice, known, tmp_path):
+    n = lattice.n_sites
     run = ising.sample(lattice, 2.5, n_chains=50, n_draws=5, seed=1)
-    trained = rbm.train(rbm.RBM.random(30, 4, seed=1, visible="spin"), run.states.reshape(-1, 30), epochs=2)
+    trained = rbm.train(rbm.RBM.random(n, 4, seed=1, visible="spin"), run.states.reshape(-1, n), epochs=2)
     exact, table = evaluation.evaluate(
         trained.model, lattice, 2.5, run, rbm.sample(trained.model, n_chains=50, n_draws=30)
     )
     assert np.isnan(exact["kl_divergence"])
     assert np.isfinite(exact["log_partition_model"])
+    truth = {"log_partition": exact["log_partition_truth"]}
+    truth |= {name: table.get(f"{name}_truth", np.nan) for name in ("energy", "abs_magnetization", "heat_capacity")}
+    assert tuple(name for name, value in truth.items() if np.isfinite(value)) == known
+    if known:
+        thermo = ising.exact.thermodynamics(lattice, 2.5)
+        assert [truth[name] for name in known] == pytest.approx([getattr(thermo, name) for name in known])
     study = results.Study(
         (2.5,), lattice, models=(trained.model,), trained=(trained,),
         exact=evaluation.columns([exact]), observables=evaluation.columns([table]),
     )  # fmt: skip
     report.report(results.save(tmp_path / "study.h5", study), tmp_path / "report.png")
+    figure = report.draw(study)
+    assert "nan" not in figure.subfigs[0].get_suptitle()
+    curves = [axes for axes in figure.subfigs[-1].axes[:3] if any(line.get_label() == "exact" for line in axes.lines)]
+    assert len(curves) == len([name for name in known if name != "log_partition"])
     assert re_dashes(evaluation.table(study)) > 0
 
 
