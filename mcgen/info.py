@@ -10,6 +10,7 @@ import scipy.linalg  # noqa: F401 - likewise
 import threadpoolctl
 
 from mcgen import backend, provenance
+from mcgen._vectors import LANES
 from mcgen.errors import DeviceError
 
 
@@ -30,6 +31,7 @@ def describe() -> str:
         except DeviceError as error:
             lines.append(f"device {name}: {str(error).removeprefix(f'device={name!r}: ')}")
     lines.append(f"threads {numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS} (NUMBA_NUM_THREADS)")
+    lines.append(f"vectors of {LANES} float64 numbers in the exact sums")
     for library in threadpoolctl.threadpool_info():
         if library["user_api"] == "blas":
             kernels = library.get("architecture", "unknown")

@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace, lattice: ising.Ising) -> tuple[results.St
     """All temperatures, and whether Ctrl-C cut them short: what is done by then is kept."""
     print(f"{lattice}, {arguments.hidden} hidden units, device {arguments.device}, seed {arguments.seed}")
     if lattice.n_sites > MOST_LISTED_UNITS:
-        print(f"{lattice.n_sites} sites are too many to enumerate ({MOST_LISTED_UNITS}): no exact values of the truth")
+        print(f"{lattice.n_sites} sites are too many to list all states ({MOST_LISTED_UNITS}): no KL(truth || model)")
     if min(lattice.n_sites, arguments.hidden) > MOST_EXACT_UNITS:
         print(f"the smaller layer has more than {MOST_EXACT_UNITS} units: training by contrastive divergence alone")
     done, interrupted = until_interrupted(

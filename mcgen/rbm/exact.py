@@ -28,8 +28,8 @@ MOST_SAMPLED_UNITS = 35
 
 # Terms of one kernel call: long enough to hide its start, short enough for progress and Ctrl-C.
 TERMS_PER_BLOCK = {"cpu": 1 << 32, "cuda": 1 << 37}
-# Moments take five times as long as log Z.
-COST_OF_MOMENTS = 5
+# Moments take seven times as long as log Z, on top of it.
+COST_OF_MOMENTS = 7
 # Bytes of working arrays of one kernel call, where it returns more than a number for each item.
 BYTES_PER_BLOCK = 1 << 25
 
@@ -400,7 +400,7 @@ def moments(
     Parameters
     ----------
     model : RBM
-        The smaller layer has at most 40 units. Takes about six times as long as `log_partition`.
+        The smaller layer has at most 40 units. Takes about eight times as long as `log_partition`.
     device : {"cpu", "cuda"}
     progress, checkpoint
         As for `log_partition`.
