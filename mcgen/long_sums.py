@@ -60,7 +60,7 @@ def long_sum(
     label : str
         What is summed, for the progress.
     what : tuple
-        All that the sum depends on, arrays, numbers and names: a checkpoint keeps its `fingerprint`.
+        All that the sum depends on, arrays, numbers and names: a checkpoint keeps its `fingerprint`, with n_blocks.
     checkpoint : path, optional
         Where the sum so far is kept: every minute, and when Ctrl-C comes. If the file is there at the start, the sum
         goes on from it. It is deleted at the end.
@@ -91,7 +91,7 @@ def long_sum(
     10
     """
     path = None if checkpoint is None else Path(checkpoint)
-    identity = "" if path is None else fingerprint(*what)
+    identity = "" if path is None else fingerprint(n_blocks, *what)
     done, state = (0, None) if path is None or not path.exists() else _read(path, identity)
     if path is not None and not path.parent.is_dir():
         raise FileError(f"{path}: there is no folder {path.parent}; make it, or choose another checkpoint")

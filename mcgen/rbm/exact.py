@@ -68,9 +68,9 @@ def _smaller_layer_hidden(model: RBM) -> RBM:
 
 
 def _in_float64(model: RBM) -> RBM:
-    return (
-        model if model.dtype == np.float64 else model.replace(*(array.astype(np.float64) for array in model.parameters))
-    )
+    if model.dtype == np.float64:
+        return model
+    return model.replace(*(array.astype(np.float64) for array in model.parameters))
 
 
 class _Sum:

@@ -70,6 +70,8 @@ def test_checkpoints_that_do_not_fit(tmp_path):
         long_sum(Interrupted(3), 5, "harmonic", ("one",), path)
     with pytest.raises(FileError, match=r"is the checkpoint of another sum \(harmonic.*delete it, or choose another"):
         long_sum(harmonic, 5, "harmonic", ("two",), path)
+    with pytest.raises(FileError, match="is the checkpoint of another sum"):
+        long_sum(harmonic, 6, "harmonic", ("one",), path)  # the same sum in blocks of another size
     assert path.exists()
     (tmp_path / "text").write_text("not HDF5")
     with pytest.raises(FileError, match="is not a checkpoint of mcgen"):
