@@ -12,6 +12,7 @@ Time: half a minute with --quick; otherwise two to five minutes, most of it the 
     python scripts/benchmark.py --device cuda --output benchmark-gpu.json
 
 Times are medians of several runs after a warm-up, in seconds, with the quartiles in the JSON.
+The peer needs PyTorch, of which the build for processors alone (from download.pytorch.org/whl/cpu) is enough and small.
 """
 
 import argparse
