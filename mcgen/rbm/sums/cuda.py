@@ -21,6 +21,11 @@ ROWS_PER_TASK = 4
 COLUMNS_PER_TASK = 4
 PRODUCTS = 16
 TASKS_PER_ROW = STATES_PER_TILE // COLUMNS_PER_TASK
+# Numbers in shared memory. The factors of a unit are two numbers further apart than there are rows: neighbouring lanes,
+# which write those of neighbouring units, then reach different banks.
+FACTORS_PER_UNIT = MOST_ROWS + 2
+FACTORS_PER_GROUP = UNITS_PER_GROUP * FACTORS_PER_UNIT
+LOW_PER_GROUP = UNITS_PER_GROUP * STATES_PER_TILE
 
 
 @_cuda.helper
@@ -69,20 +74,24 @@ def _tile_products(
         for u in range(lane, size, n_lanes):
             shared_base[u] = scalar.exp_within_range(_first_factor(item, first + u, center, top))
         for k in range(lane, size * STATES_PER_TILE, n_lanes):
-            u, b = k // STATES_PER_TILE, k % STATES_PER_TILE
-            shared_low[u, b] = low[tile, first + u, b]
+            shared_low[k] = low[tile, first + k // STATES_PER_TILE, k % STATES_PER_TILE]
         cuda.syncthreads()
-        for k in range(lane, size * n_rows, n_lanes):
-            u, other = k % size, k // size
-            shared_factors[u, other] = shared_base[u] * middle[other, first + u]
+        for k in range(lane, UNITS_PER_GROUP * n_rows, n_lanes):
+            u, other = k % UNITS_PER_GROUP, k // UNITS_PER_GROUP
+            if u < size:
+                shared_factors[u * FACTORS_PER_UNIT + other] = shared_base[u] * middle[other, first + u]
         cuda.syncthreads()
         if active:
-            for u in range(size):
+            # Unsigned places: for signed ones Numba adds instructions that count negative ones from the end.
+            high_place, low_place = np.uint64(row), np.uint64(column)
+            for _ in range(size):
                 for r in range(ROWS_PER_TASK):
-                    high = shared_factors[u, row + r]
+                    high = shared_factors[high_place + np.uint64(r)]
                     for c in range(COLUMNS_PER_TASK):
-                        factor = exact.other_factor(high, shared_low[u, column + TASKS_PER_ROW * c])
+                        factor = exact.other_factor(high, shared_low[low_place + np.uint64(TASKS_PER_ROW * c)])
                         products[ROWS_PER_TASK * r + c] *= factor
+                high_place += np.uint64(FACTORS_PER_UNIT)
+                low_place += np.uint64(STATES_PER_TILE)
             if renormalize[group]:
                 for k in range(PRODUCTS):
                     exponents[k] += scalar.exponent(products[k])
@@ -122,8 +131,8 @@ def sum_states(
     One block takes one item. Every lane adds up its own tasks; the first lane adds the lanes in order.
     """
     shared_base = cuda.shared.array(UNITS_PER_GROUP, numba.float64)
-    shared_factors = cuda.shared.array((UNITS_PER_GROUP, MOST_ROWS), numba.float64)
-    shared_low = cuda.shared.array((UNITS_PER_GROUP, STATES_PER_TILE), numba.float64)
+    shared_factors = cuda.shared.array(FACTORS_PER_GROUP, numba.float64)
+    shared_low = cuda.shared.array(LOW_PER_GROUP, numba.float64)
     lane_totals = cuda.shared.array(WIDEST_BLOCK, numba.float64)
     lane_exponents = cuda.shared.array(WIDEST_BLOCK, numba.int64)
     products = cuda.local.array(PRODUCTS, numba.float64)
@@ -204,8 +213,8 @@ def state_weights(
     One block takes one item.
     """
     shared_base = cuda.shared.array(UNITS_PER_GROUP, numba.float64)
-    shared_factors = cuda.shared.array((UNITS_PER_GROUP, MOST_ROWS), numba.float64)
-    shared_low = cuda.shared.array((UNITS_PER_GROUP, STATES_PER_TILE), numba.float64)
+    shared_factors = cuda.shared.array(FACTORS_PER_GROUP, numba.float64)
+    shared_low = cuda.shared.array(LOW_PER_GROUP, numba.float64)
     products = cuda.local.array(PRODUCTS, numba.float64)
     shifts = cuda.local.array(PRODUCTS, numba.int32)
     k = cuda.blockIdx.x
@@ -272,8 +281,8 @@ def state_moments(
     each takes every blockDim.x-th unit of the other layer through all of them. A column of `sums` is one lane's own.
     """
     shared_base = cuda.shared.array(UNITS_PER_GROUP, numba.float64)
-    shared_factors = cuda.shared.array((UNITS_PER_GROUP, MOST_ROWS), numba.float64)
-    shared_low = cuda.shared.array((UNITS_PER_GROUP, STATES_PER_TILE), numba.float64)
+    shared_factors = cuda.shared.array(FACTORS_PER_GROUP, numba.float64)
+    shared_low = cuda.shared.array(LOW_PER_GROUP, numba.float64)
     weights = cuda.shared.array((MOST_ROWS, STATES_PER_TILE), numba.float64)
     products = cuda.local.array(PRODUCTS, numba.float64)
     shifts = cuda.local.array(PRODUCTS, numba.int32)
