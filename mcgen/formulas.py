@@ -88,6 +88,15 @@ def exp_mantissa(x, n):
     return 2.0 * exp_negative((x - n * LN2_HIGH) - n * LN2_LOW - LN2_HIGH - LN2_LOW)
 
 
+def add_weights(m0, e0, m1, e1):
+    """m0 2^e0 + m1 2^e1 as (mantissa, exponent) with the larger exponent of the two.
+
+    Sums of a few weights stay far from overflow; `mantissa` and `exponent` bring the result back to 1 <= mantissa < 2.
+    """
+    e = max(e0, e1)
+    return m0 * power_of_two(e0 - e) + m1 * power_of_two(e1 - e), e
+
+
 def spin_of_bit(number, place):
     """+1.0 where the bit of the number at that place is 1, otherwise -1.0: the spin of a unit in a state's index."""
     return 2.0 * ((number >> place) & 1) - 1.0

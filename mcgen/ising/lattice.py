@@ -129,6 +129,14 @@ class Ising:
             np.ascontiguousarray(np.stack([array.ravel() for array in couplings], axis=1)),
         )
 
+    @property
+    def coupling_matrix(self) -> np.ndarray:
+        """J_ij between all pairs of sites, symmetric: float64, shape (n_sites, n_sites). For small lattices."""
+        neighbors, couplings = self.neighbor_table
+        matrix = np.zeros((self.n_sites, self.n_sites))
+        np.add.at(matrix, (np.arange(self.n_sites)[:, None], neighbors), couplings)
+        return matrix
+
     @functools.cached_property
     def checkerboard(self) -> np.ndarray:
         """The sites, all of even coordinate sum first, then the odd ones: int32, shape (n_sites,)."""

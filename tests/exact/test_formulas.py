@@ -92,6 +92,19 @@ def test_exponentials_of_any_size_as_mantissa_and_exponent():
         assert math.log(m) + n * math.log(2) == pytest.approx(x, rel=1e-15, abs=1e-15)
 
 
+def test_sums_of_weights_of_any_size():
+    for m0, e0, m1, e1 in (
+        (1.5, 3, 1.25, 1),
+        (1.0, -5000, 1.9, -5003),
+        (1.0, 0, 1.0, -2000),
+        (0.0, -(1 << 40), 1.5, 7),
+    ):
+        for pairs in ((m0, e0, m1, e1), (m1, e1, m0, e0)):
+            m, e = formulas.add_weights(*pairs)
+            assert e == max(e0, e1)
+            assert m == m0 * 2.0 ** max(e0 - e, -1074) + m1 * 2.0 ** max(e1 - e, -1074)
+
+
 def test_exp_within_range():
     x = np.linspace(-708, 708, 20001)
     assert np.max(np.abs(each(formulas.exp_within_range, x) / np.exp(x) - 1)) < 1e-15
@@ -109,6 +122,7 @@ def test_other_units_of_the_exact_sums():
         assert 1 <= product < 2
     e = np.array([0.0, 1e-200, 3.0, 1e100])
     assert np.allclose(sums.four_weighted_probabilities(0.25, *e), 0.25 * e / (1 + e), rtol=1e-14, atol=0)
+    assert np.allclose(sums.weighted_probability(0.25, e), 0.25 * e / (1 + e), rtol=1e-14, atol=0)
     assert sums.scaled(1e300, -2000) == 1e300 * 2.0**-1000 * 2.0**-1000
     assert sums.scaled(1e-300, 1990) == 1e-300 * 2.0**995 * 2.0**995
     assert sums.scaled(1e300, -5000) == 0

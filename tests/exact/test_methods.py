@@ -156,7 +156,7 @@ def test_an_enumeration_that_is_interrupted_goes_on(tmp_path, monkeypatch):
         return right(once, n_blocks, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ising.exact.methods, "long_sum", interrupted)
+        patch.setattr(summation, "long_sum", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"2\^20 states at T = 1.5 at \d+%; the sum so far is in"):
             ising.exact.thermodynamics(lattice, 1.5, method="enumeration", checkpoint=path)
     assert path.exists()

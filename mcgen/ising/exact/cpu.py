@@ -144,7 +144,7 @@ def _take_terms(mantissas, exponents, old_mantissas, old_exponents, factors, exp
 def _add_terms(mantissas, exponents, old_mantissas, old_exponents, factors, exponent):
     """Add the terms of a run to those that are there."""
     for h in range(mantissas.shape[0]):
-        mantissas[h], exponents[h] = exact.add_weights(
+        mantissas[h], exponents[h] = scalar.add_weights(
             mantissas[h], exponents[h], old_mantissas[h] * factors[h], old_exponents[h] + exponent
         )
 
@@ -209,7 +209,7 @@ def _transfer_states(
             source = column - shift * (full & 1)
             if 0 <= source < mantissas.shape[0]:
                 entry = exact.step_entry(full, neighbor_bits)
-                weight, exponent = exact.add_weights(
+                weight, exponent = scalar.add_weights(
                     weight,
                     exponent,
                     mantissas[source, old] * table_mantissas[entry],
@@ -388,7 +388,7 @@ def _moment_states(new, old_vector, first, end, leaving, offsets, neighbor_bits,
             entry = exact.step_entry(full, neighbor_bits)
             term, term_exponent = mantissas[old] * table_mantissas[entry], exponents[old] + table_exponents[entry]
             before, exponent_before = weight, exponent
-            weight, exponent = exact.add_weights(weight, exponent, term, term_exponent)
+            weight, exponent = scalar.add_weights(weight, exponent, term, term_exponent)
             fraction = term * scalar.power_of_two(term_exponent - exponent) / weight
             rest = before * scalar.power_of_two(exponent_before - exponent) / weight
             difference = ((means[0, old] - means[0, 0]) + energies[entry]) - energy

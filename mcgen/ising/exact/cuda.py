@@ -70,7 +70,7 @@ def transfer_step(
         source = column - shift * (full & 1)
         if 0 <= source < mantissas.shape[0]:
             factor, factor_exponent = exact.step_weight(energies[exact.step_entry(full, neighbor_bits)], beta)
-            weight, exponent = exact.add_weights(
+            weight, exponent = scalar.add_weights(
                 weight, exponent, mantissas[source, old] * factor, exponents[source, old] + factor_exponent
             )
     new_mantissas[column, state] = scalar.mantissa(weight)
@@ -111,7 +111,7 @@ def transfer_moments_step(
         factor, factor_exponent = exact.step_weight(added, beta)
         term, term_exponent = mantissas[old] * factor, exponents[old] + factor_exponent
         before, exponent_before = weight, exponent
-        weight, exponent = exact.add_weights(weight, exponent, term, term_exponent)
+        weight, exponent = scalar.add_weights(weight, exponent, term, term_exponent)
         fraction = term * scalar.power_of_two(term_exponent - exponent) / weight
         rest = before * scalar.power_of_two(exponent_before - exponent) / weight
         difference = ((means[0, old] - means[0, 0]) + added) - energy

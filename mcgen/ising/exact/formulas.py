@@ -10,7 +10,6 @@ from mcgen.formulas import (
     exp_exponent,
     exp_mantissa,
     exp_negative,
-    power_of_two,
     spin_of_bit,
 )
 
@@ -39,15 +38,6 @@ def step_weight(energy, beta):
     x = -beta * energy
     n = exp_exponent(x)
     return exp_mantissa(x, n), n
-
-
-def add_weights(m0, e0, m1, e1):
-    """m0 2^e0 + m1 2^e1 as (mantissa, exponent) with the larger exponent of the two.
-
-    Sums of a few weights stay far from overflow; `mantissa` and `exponent` bring the result back to 1 <= mantissa < 2.
-    """
-    e = max(e0, e1)
-    return m0 * power_of_two(e0 - e) + m1 * power_of_two(e1 - e), e
 
 
 def merged_mean(mean, difference, fraction):

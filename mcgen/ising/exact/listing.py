@@ -59,10 +59,7 @@ def state_energies(lattice: Ising, device: str = "cpu") -> np.ndarray:
     target = backend.target(device)
     n_low = lattice.n_sites // 2
     n_high = lattice.n_sites - n_low
-    neighbors, couplings = lattice.neighbor_table
-    matrix = np.zeros((lattice.n_sites, lattice.n_sites))  # J_ij, symmetric
-    np.add.at(matrix, (np.arange(lattice.n_sites)[:, None], neighbors), couplings)
-    fields = lattice.field.ravel()
+    matrix, fields = lattice.coupling_matrix, lattice.field.ravel()
 
     def part_energies(states: np.ndarray, part: slice) -> np.ndarray:
         return -0.5 * np.sum((states @ matrix[part, part]) * states, axis=1) - states @ fields[part]

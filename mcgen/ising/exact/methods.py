@@ -17,7 +17,7 @@ from mcgen import checks
 from mcgen.errors import InputError, SizeError
 from mcgen.ising.exact import counting, listing, summation, torus, transfer
 from mcgen.ising.lattice import Ising
-from mcgen.long_sums import LONG_SECONDS, long_sum
+from mcgen.long_sums import LONG_SECONDS
 
 METHODS = ("enumeration", "transfer", "kaufman")
 
@@ -98,9 +98,8 @@ def _obstacle(lattice: Ising, method: str, quantity: str) -> str:
     return ""
 
 
-def _gives_distribution(lattice: Ising) -> bool:
-    """Whether the transfer matrix can keep a column for each number of spins up."""
-    bits = transfer.frontier(lattice)
+def _gives_distribution(lattice: Ising, bits: int) -> bool:
+    """Whether the transfer matrix, with a frontier of `bits` sites, can keep a column for each number of spins up."""
     return bits <= transfer.MOST_BITS and (lattice.n_sites + 1) << bits <= transfer.MOST_ELEMENTS
 
 
@@ -140,8 +139,8 @@ def plans(lattice: Ising, quantity: str = "thermodynamics") -> list[Plan]:
     found.append(Plan("enumeration", seconds, True, obstacle))
 
     obstacle = _obstacle(lattice, "transfer", quantity)
-    distribution = _gives_distribution(lattice)
     bits = transfer.frontier(lattice)
+    distribution = _gives_distribution(lattice, bits)
     steps = {"log_partition": SECONDS_PER_STEP["log_partition"]}
     if quantity == "thermodynamics":
         steps = {"moments": SECONDS_PER_STEP["moments"]}
@@ -187,9 +186,10 @@ def choose_method(lattice: Ising, quantity: str = "thermodynamics") -> str:
     >>> [ising.exact.choose_method(ising.Ising((length, length))) for length in (4, 8, 64)]
     ['enumeration', 'transfer', 'kaufman']
     """
-    possible = [plan for plan in plans(lattice, quantity) if not plan.obstacle]
+    every = plans(lattice, quantity)
+    possible = [plan for plan in every if not plan.obstacle]
     if not possible:
-        reasons = "; ".join(f"{plan.method}: {plan.obstacle}" for plan in plans(lattice, quantity))
+        reasons = "; ".join(f"{plan.method}: {plan.obstacle}" for plan in every)
         raise SizeError(f"no exact method reaches the lattice {lattice.shape} ({reasons})")
     if quantity == "log_partition":
         return possible[0].method
@@ -312,7 +312,7 @@ def thermodynamics(
         shown = _shown(lattice, "thermodynamics", progress)
         result = transfer.moments(lattice, temperature, device, shown)
         magnetization, susceptibility = result.magnetization, result.susceptibility
-        if _gives_distribution(lattice):
+        if _gives_distribution(lattice, transfer.frontier(lattice)):
             levels, p = transfer.magnetization_distribution(lattice, temperature, device, shown)
     else:
         result = _enumerate(lattice, temperature, device, progress, checkpoint)
@@ -343,17 +343,14 @@ def _enumerate(
 ) -> summation.Summary:
     if lattice.n_sites <= MOST_LISTED_SITES:
         return listing.summarize(lattice, temperature, device)
-    n_blocks, work = summation.blocks(lattice, temperature, device)
-    label = f"2^{lattice.n_sites} states at T = {temperature:g}"
-    parts = ("ising", device, lattice.shape, lattice.periodic, lattice.coupling, lattice.field, temperature)
-    return summation.finish(long_sum(work, n_blocks, label, parts, checkpoint, progress))
+    return summation.summarize(lattice, temperature, device, progress, checkpoint)
 
 
 def density_of_states(lattice: Ising, device: str = "cpu", progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The energy levels and how many states each has, as exact integers.
 
     Square and rectangular tori without field and with one coupling: from Kaufman's solution, in exact arithmetic
-    (16 x 16 in a second, 32 x 32 in some seconds). Other lattices: by listing all states, up to 24 sites.
+    (32 x 32 in less than a second). Other lattices: by listing all states, up to 24 sites.
 
     Parameters
     ----------

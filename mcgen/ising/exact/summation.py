@@ -4,6 +4,7 @@ Nothing is kept of a state: a block leaves ln Z, the moments of the energy and t
 a few dozen numbers, and blocks are added up in order. The sum can therefore stop after any block and go on later.
 """
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from mcgen import backend, checks
 from mcgen.errors import SizeError
 from mcgen.ising.exact.listing import Summary
 from mcgen.ising.lattice import Ising
-from mcgen.progress import progress as progress_bar
+from mcgen.long_sums import long_sum
 
 # 2^40 states take some minutes to an hour.
 MOST_SUMMED_SITES = 40
@@ -124,10 +125,7 @@ def problem(lattice: Ising, temperature: float) -> Problem:
     n_low = min(LOW_SITES, n_sites)
     n_middle = min(MIDDLE_SITES, n_sites - n_low)
     n_table = n_low + n_middle
-    neighbors, couplings = lattice.neighbor_table
-    matrix = np.zeros((n_sites, n_sites))
-    np.add.at(matrix, (np.arange(n_sites)[:, None], neighbors), couplings)
-    fields = lattice.field.ravel().copy()
+    matrix, fields = lattice.coupling_matrix, lattice.field.ravel().copy()
 
     # The energies of the table by doubling: turning site i up changes its sign in all bonds to the sites before.
     energies = np.zeros(1)
@@ -313,7 +311,13 @@ def finish(state: tuple) -> Summary:
     )
 
 
-def summarize(lattice: Ising, temperature: float, device: str = "cpu", progress: bool = False) -> Summary:
+def summarize(
+    lattice: Ising,
+    temperature: float,
+    device: str = "cpu",
+    progress: bool | None = None,
+    checkpoint: str | os.PathLike | None = None,
+) -> Summary:
     """The sum over all states at once.
 
     Parameters
@@ -323,8 +327,10 @@ def summarize(lattice: Ising, temperature: float, device: str = "cpu", progress:
     temperature : float
         T in units of energy, above 0.
     device : {"cpu", "cuda"}
-    progress : bool
-        Show progress on standard error.
+    progress : bool, optional
+        Show progress on standard error; by default if the sum takes more than a minute.
+    checkpoint : path, optional
+        Where Ctrl-C leaves the sum so far, and where a call with the same arguments goes on from.
 
     Returns
     -------
@@ -338,6 +344,8 @@ def summarize(lattice: Ising, temperature: float, device: str = "cpu", progress:
         If the lattice has more than 40 sites.
     DeviceError
         If the device cannot be used.
+    FileError
+        If the checkpoint is that of another sum, or cannot be read or written.
 
     Examples
     --------
@@ -348,9 +356,6 @@ def summarize(lattice: Ising, temperature: float, device: str = "cpu", progress:
     (np.int64(16), 0.4836)
     """
     n_blocks, work = blocks(lattice, temperature, device)
-    state = None
-    with progress_bar(n_blocks, f"states at T={temperature:g}", progress) as bar:
-        for block in range(n_blocks):
-            state = work(block, state)
-            bar.update(1)
-    return finish(state)
+    label = f"2^{lattice.n_sites} states at T = {temperature:g}"
+    what = ("ising", device, lattice.shape, lattice.periodic, lattice.coupling, lattice.field, temperature)
+    return finish(long_sum(work, n_blocks, label, what, checkpoint, progress))

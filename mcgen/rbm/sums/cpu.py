@@ -14,9 +14,9 @@ from mcgen.rbm.sums.formulas import STATES_PER_TILE
 scalar = _cpu.formulas("mcgen.formulas")
 exact = _cpu.formulas("mcgen.rbm.sums.formulas")
 
-# All states of one layer are summed, which is split in three parts: a state is a triple (item, row, low
-# state), low states are taken in tiles of 64, and the other layer's units are summed out as products of factors
-# 1 + e^y. `tables.py` says what the arrays hold.
+# All states of one layer are summed, which is split in three parts: a state is a triple (item, row, low state), low
+# states are taken in tiles of 64, and the other layer's units are summed out as products of factors 1 + e^y.
+# `tables.py` says what the arrays hold.
 
 
 @_cpu.helper
@@ -139,19 +139,14 @@ def sum_states(
                     for b in range(STATES_PER_TILE):
                         products[row, b] *= scalar.power_of_two(shifts[row, b] - largest)
                 total = exact.weighted_sum(products[row], low_mantissas[tile])
-                reference = max(row_exponents[row], largest)
-                row_totals[row] = row_totals[row] * scalar.power_of_two(
-                    row_exponents[row] - reference
-                ) + total * scalar.power_of_two(largest - reference)
-                row_exponents[row] = reference
-        reference = NO_EXPONENT
+                row_totals[row], row_exponents[row] = scalar.add_weights(
+                    row_totals[row], row_exponents[row], total, largest
+                )
+        total, reference = 0.0, np.int64(NO_EXPONENT)
         for row in range(n_rows):
-            row_exponents[row] += middle_exponents[row]
-            reference = max(reference, row_exponents[row])
-        total = 0.0
-        for row in range(n_rows):
-            weight = middle_mantissas[row] * scalar.power_of_two(row_exponents[row] - reference)
-            total += weight * row_totals[row]
+            total, reference = scalar.add_weights(
+                total, reference, middle_mantissas[row] * row_totals[row], middle_exponents[row] + row_exponents[row]
+            )
         mantissa, exponent = exact.self_weight(item, center, top)
         mantissas[k] = total * mantissa
         exponents[k] = reference + exponent

@@ -29,7 +29,7 @@ LOW_PER_GROUP = UNITS_PER_GROUP * STATES_PER_TILE
 
 
 @_cuda.helper
-def _first_factor(item, j, center, top):
+def _top_field(item, j, center, top):
     """y of unit j from the top units of an item."""
     y = center[j]
     for i in range(top.shape[0]):
@@ -38,32 +38,22 @@ def _first_factor(item, j, center, top):
 
 
 @_cuda.helper
-def _tile_products(
-    products,
-    exponents,
-    shared_base,
-    shared_factors,
-    shared_low,
-    task,
-    item,
-    tile,
-    center,
-    top,
-    middle,
-    low,
-    low_exponents,
-    groups,
-    renormalize,
-    ranged,
-):
+def _place(task):
+    """The first row and the first low state of a task."""
+    return ROWS_PER_TASK * (task // TASKS_PER_ROW), task % TASKS_PER_ROW
+
+
+@_cuda.helper
+def _tile_products(products, exponents, shared, task, item, tile, tables):
     """products * 2^exponents of one lane's task, as in the CPU twin; all lanes of the block come here together.
 
     A group of units at a time is brought to shared memory: 32 x 64 numbers of `low` and the factors of 32 rows.
     """
+    shared_base, shared_factors, shared_low = shared
+    center, top, middle, low, low_exponents, groups, renormalize = tables
     n_rows, n_slots = middle.shape[0], middle.shape[1]
     lane, n_lanes = cuda.threadIdx.x, cuda.blockDim.x
-    row = ROWS_PER_TASK * (task // TASKS_PER_ROW)
-    column = task % TASKS_PER_ROW
+    row, column = _place(task)
     active = row < n_rows
     for r in range(ROWS_PER_TASK):
         for c in range(COLUMNS_PER_TASK):
@@ -72,7 +62,7 @@ def _tile_products(
     for group in range(renormalize.shape[0]):
         first, size = groups[group], groups[group + 1] - groups[group]
         for u in range(lane, size, n_lanes):
-            shared_base[u] = scalar.exp_within_range(_first_factor(item, first + u, center, top))
+            shared_base[u] = scalar.exp_within_range(_top_field(item, first + u, center, top))
         for k in range(lane, size * STATES_PER_TILE, n_lanes):
             shared_low[k] = low[tile, first + k // STATES_PER_TILE, k % STATES_PER_TILE]
         cuda.syncthreads()
@@ -99,7 +89,7 @@ def _tile_products(
         cuda.syncthreads()
     if active:
         for j in range(groups[renormalize.shape[0]], n_slots):
-            y = _first_factor(item, j, center, top)
+            y = _top_field(item, j, center, top)
             for r in range(ROWS_PER_TASK):
                 for c in range(COLUMNS_PER_TASK):
                     k = ROWS_PER_TASK * r + c
@@ -130,9 +120,12 @@ def sum_states(
 
     One block takes one item. Every lane adds up its own tasks; the first lane adds the lanes in order.
     """
-    shared_base = cuda.shared.array(UNITS_PER_GROUP, numba.float64)
-    shared_factors = cuda.shared.array(FACTORS_PER_GROUP, numba.float64)
-    shared_low = cuda.shared.array(LOW_PER_GROUP, numba.float64)
+    shared = (
+        cuda.shared.array(UNITS_PER_GROUP, numba.float64),
+        cuda.shared.array(FACTORS_PER_GROUP, numba.float64),
+        cuda.shared.array(LOW_PER_GROUP, numba.float64),
+    )
+    tables = (center, top, middle, low, low_exponents, groups, renormalize)
     lane_totals = cuda.shared.array(WIDEST_BLOCK, numba.float64)
     lane_exponents = cuda.shared.array(WIDEST_BLOCK, numba.int64)
     products = cuda.local.array(PRODUCTS, numba.float64)
@@ -145,47 +138,23 @@ def sum_states(
     total, reference = 0.0, np.int64(NO_EXPONENT)
     for turn in range((n_tasks + n_lanes - 1) // n_lanes):
         task = turn * n_lanes + lane
-        row = ROWS_PER_TASK * (task // TASKS_PER_ROW)
-        column = task % TASKS_PER_ROW
+        row, column = _place(task)
         for tile in range(low.shape[0]):
-            _tile_products(
-                products,
-                shifts,
-                shared_base,
-                shared_factors,
-                shared_low,
-                task,
-                item,
-                tile,
-                center,
-                top,
-                middle,
-                low,
-                low_exponents,
-                groups,
-                renormalize,
-                ranged,
-            )
+            _tile_products(products, shifts, shared, task, item, tile, tables)
             if row < n_rows:
                 for r in range(ROWS_PER_TASK):
                     for c in range(COLUMNS_PER_TASK):
                         weight = low_mantissas[tile, column + TASKS_PER_ROW * c] * middle_mantissas[row + r]
                         shift = shifts[ROWS_PER_TASK * r + c] + middle_exponents[row + r]
-                        larger = max(reference, shift)
-                        total = total * scalar.power_of_two(reference - larger) + products[
-                            ROWS_PER_TASK * r + c
-                        ] * weight * scalar.power_of_two(shift - larger)
-                        reference = larger
+                        total, reference = scalar.add_weights(
+                            total, reference, products[ROWS_PER_TASK * r + c] * weight, shift
+                        )
     lane_totals[lane] = total
     lane_exponents[lane] = reference
     cuda.syncthreads()
     if lane == 0:
         for other in range(1, n_lanes):
-            larger = max(reference, lane_exponents[other])
-            total = total * scalar.power_of_two(reference - larger) + lane_totals[other] * scalar.power_of_two(
-                lane_exponents[other] - larger
-            )
-            reference = larger
+            total, reference = scalar.add_weights(total, reference, lane_totals[other], lane_exponents[other])
         mantissa, exponent = exact.self_weight(item, center, top)
         mantissas[k] = total * mantissa
         exponents[k] = reference + exponent
@@ -212,9 +181,12 @@ def state_weights(
 
     One block takes one item.
     """
-    shared_base = cuda.shared.array(UNITS_PER_GROUP, numba.float64)
-    shared_factors = cuda.shared.array(FACTORS_PER_GROUP, numba.float64)
-    shared_low = cuda.shared.array(LOW_PER_GROUP, numba.float64)
+    shared = (
+        cuda.shared.array(UNITS_PER_GROUP, numba.float64),
+        cuda.shared.array(FACTORS_PER_GROUP, numba.float64),
+        cuda.shared.array(LOW_PER_GROUP, numba.float64),
+    )
+    tables = (center, top, middle, low, low_exponents, groups, renormalize)
     products = cuda.local.array(PRODUCTS, numba.float64)
     shifts = cuda.local.array(PRODUCTS, numba.int32)
     k = cuda.blockIdx.x
@@ -224,27 +196,9 @@ def state_weights(
     mantissa, exponent = exact.self_weight(items[k], center, top)
     for turn in range((n_tasks + n_lanes - 1) // n_lanes):
         task = turn * n_lanes + lane
-        row = ROWS_PER_TASK * (task // TASKS_PER_ROW)
-        column = task % TASKS_PER_ROW
+        row, column = _place(task)
         for tile in range(low.shape[0]):
-            _tile_products(
-                products,
-                shifts,
-                shared_base,
-                shared_factors,
-                shared_low,
-                task,
-                items[k],
-                tile,
-                center,
-                top,
-                middle,
-                low,
-                low_exponents,
-                groups,
-                renormalize,
-                ranged,
-            )
+            _tile_products(products, shifts, shared, task, items[k], tile, tables)
             if row < n_rows:
                 for r in range(ROWS_PER_TASK):
                     for c in range(COLUMNS_PER_TASK):
@@ -280,9 +234,12 @@ def state_moments(
     One block takes one item. For each tile the lanes first put the probabilities of its states into shared memory, then
     each takes every blockDim.x-th unit of the other layer through all of them. A column of `sums` is one lane's own.
     """
-    shared_base = cuda.shared.array(UNITS_PER_GROUP, numba.float64)
-    shared_factors = cuda.shared.array(FACTORS_PER_GROUP, numba.float64)
-    shared_low = cuda.shared.array(LOW_PER_GROUP, numba.float64)
+    shared = (
+        cuda.shared.array(UNITS_PER_GROUP, numba.float64),
+        cuda.shared.array(FACTORS_PER_GROUP, numba.float64),
+        cuda.shared.array(LOW_PER_GROUP, numba.float64),
+    )
+    tables = (center, top, middle, low, low_exponents, groups, renormalize)
     weights = cuda.shared.array((MOST_ROWS, STATES_PER_TILE), numba.float64)
     products = cuda.local.array(PRODUCTS, numba.float64)
     shifts = cuda.local.array(PRODUCTS, numba.int32)
@@ -301,26 +258,8 @@ def state_moments(
     for tile in range(low.shape[0]):
         for turn in range((n_tasks + n_lanes - 1) // n_lanes):
             task = turn * n_lanes + lane
-            row = ROWS_PER_TASK * (task // TASKS_PER_ROW)
-            column = task % TASKS_PER_ROW
-            _tile_products(
-                products,
-                shifts,
-                shared_base,
-                shared_factors,
-                shared_low,
-                task,
-                item,
-                tile,
-                center,
-                top,
-                middle,
-                low,
-                low_exponents,
-                groups,
-                renormalize,
-                ranged,
-            )
+            row, column = _place(task)
+            _tile_products(products, shifts, shared, task, item, tile, tables)
             if row < n_rows:
                 for r in range(ROWS_PER_TASK):
                     scale = mantissa * middle_mantissas[row + r] / partition_mantissa
@@ -331,7 +270,7 @@ def state_moments(
                         weights[row + r, b] = exact.scaled(weight, shift + shifts[ROWS_PER_TASK * r + c])
         cuda.syncthreads()
         for j in range(lane, n_slots + 1, n_lanes):
-            y = _first_factor(item, j, center, top) if j < n_slots else 0.0
+            y = _top_field(item, j, center, top) if j < n_slots else 0.0
             base = scalar.exp_within_range(y) if j < n_narrow else 1.0
             for row in range(n_rows):
                 row_totals[row] = 0.0
@@ -344,8 +283,7 @@ def state_moments(
                 for row in range(n_rows):
                     q = weights[row, b]
                     if j < n_narrow:
-                        e = row_factors[row] * low[tile, j, b]
-                        q *= e / (1.0 + e)
+                        q = exact.weighted_probability(q, row_factors[row] * low[tile, j, b])
                     elif j < n_slots:
                         q *= scalar.sigmoid(row_factors[row] + low[tile, j, b])
                     total += q

@@ -64,11 +64,15 @@ def weighted_sum(numbers, weights):
 weighted_sum.reorder = True
 
 
-def four_weighted_probabilities(weight, e0, e1, e2, e3):
-    """Weight * E / (1 + E) of four units, with one division for all: 1/x0 = x1 x2 x3 / (x0 x1 x2 x3), x = 1 + E.
+def weighted_probability(weight, e):
+    """Weight * E / (1 + E): E = e^y, and E / (1 + E) is the probability that a unit is up (`probability_up`)."""
+    return weight * (e / other_factor(e, 1.0))
 
-    E / (1 + E) is the probability that a unit of the other layer is up (`probability_up`). The product of the four x
-    must stay below 10^308.
+
+def four_weighted_probabilities(weight, e0, e1, e2, e3):
+    """`weighted_probability` of four units, with one division for all: 1/x0 = x1 x2 x3 / (x0 x1 x2 x3), x = 1 + E.
+
+    The product of the four x must stay below 10^308.
     """
     x0, x1, x2, x3 = 1.0 + e0, 1.0 + e1, 1.0 + e2, 1.0 + e3
     x01, x23 = x0 * x1, x2 * x3

@@ -9,6 +9,7 @@ every pair of two-level unit kinds is this one sum. The enumerated units are spl
 and e^{y_j} is the product of one number from a table for each part.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ MIDDLE_UNITS = MOST_ROWS.bit_length() - 1
 LARGEST_LOG = 680.0
 # Rows are padded to the largest tile of the CPU kernels.
 FEWEST_ROWS = 4
-LN2 = 0.6931471805599453
+LN2 = math.log(2.0)
 
 
 class Tables(NamedTuple):
