@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Besides the formulas: what kernels are built with.
-OTHER_SOURCES = ("rng/purpose.py", "_cpu.py", "_vectors.py")
+OTHER_SOURCES = ("rng/purpose.py", "_cpu.py", "_lanes.py", "_vectors.py")
 
 
 def _is_formula(value: object) -> bool:
@@ -56,9 +56,6 @@ def sources_digest() -> str:
     an edited formula (or compiler option, or purpose of a random stream) is never hidden behind an older kernel.
     """
     digest = hashlib.sha256()
-    for path in (
-        *sorted(PACKAGE.rglob("formulas.py")),
-        *(PACKAGE / name for name in ("rng/purpose.py", "_cpu.py", "_vectors.py")),
-    ):
+    for path in (*sorted(PACKAGE.rglob("formulas.py")), *(PACKAGE / name for name in OTHER_SOURCES)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

@@ -23,6 +23,9 @@ def _compile_formula(function: Callable) -> Callable:
     return numba.njit(forceinline=True, **(REORDER if getattr(function, "reorder", False) else OPTIONS))(function)
 
 
+# Words of bits that kernels work on.
+BITS_DTYPE = np.uint64
+
 formulas = Formulas(_compile_formula)
 
 
@@ -35,6 +38,11 @@ def kernel(function: Callable) -> Callable:
 def helper(function: Callable) -> Callable:
     """Compile a part of a kernel that only this target has."""
     return numba.njit(**OPTIONS)(function)
+
+
+def inlined(function: Callable) -> Callable:
+    """Compile a part of a kernel that is copied into its callers, as formulas are: it may take vectors of lanes."""
+    return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
 def reordering_helper(function: Callable) -> Callable:

@@ -33,6 +33,9 @@ HOW_TO_INSTALL = (
     "NUMBA_ENABLE_CUDASIM=1 before starting Python to run tiny systems in the simulator"
 )
 
+# Words of bits that kernels work on.
+BITS_DTYPE = np.uint32
+
 formulas = Formulas(cuda.jit(device=True))
 
 

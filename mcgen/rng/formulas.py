@@ -16,19 +16,32 @@ WEYL_1 = np.uint64(0xBB67AE85)  # sqrt(3) - 1
 ROUNDS = 10
 
 
-def philox4x32(c0, c1, c2, c3, k0, k1):
-    """Four random words from the counter (c0, c1, c2, c3) and the key (k0, k1): ten rounds of multiply and exchange."""
-    c0, c1, c2, c3 = np.uint32(c0), np.uint32(c1), np.uint32(c2), np.uint32(c3)
-    k0, k1 = np.uint32(k0), np.uint32(k1)
+def philox_rounds(c0, c1, c2, c3, k0, k1):
+    """Ten rounds of multiply and exchange on the counter (c0, c1, c2, c3) under the key (k0, k1).
+
+    All are 64-bit numbers that hold a word in their lower half (or vectors of such numbers); what is above it in the
+    results means nothing. Processors multiply lower halves as they are, so that nothing needs to be cut off in between.
+    """
     for _ in range(ROUNDS):
-        p0 = MULTIPLIER_0 * np.uint64(c0)
-        p1 = MULTIPLIER_1 * np.uint64(c2)
-        high0, low0 = np.uint32(p0 >> SHIFT), np.uint32(p0 & MASK)
-        high1, low1 = np.uint32(p1 >> SHIFT), np.uint32(p1 & MASK)
-        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
-        k0 = np.uint32((np.uint64(k0) + WEYL_0) & MASK)
-        k1 = np.uint32((np.uint64(k1) + WEYL_1) & MASK)
+        p0 = (c0 & MASK) * MULTIPLIER_0
+        p1 = (c2 & MASK) * MULTIPLIER_1
+        c0, c1, c2, c3 = (p1 >> SHIFT) ^ c1 ^ k0, p1, (p0 >> SHIFT) ^ c3 ^ k1, p0
+        k0 = (k0 + WEYL_0) & MASK
+        k1 = (k1 + WEYL_1) & MASK
     return c0, c1, c2, c3
+
+
+def philox4x32(c0, c1, c2, c3, k0, k1):
+    """Four random words from the counter (c0, c1, c2, c3) and the key (k0, k1)."""
+    w0, w1, w2, w3 = philox_rounds(
+        np.uint64(np.uint32(c0)),
+        np.uint64(np.uint32(c1)),
+        np.uint64(np.uint32(c2)),
+        np.uint64(np.uint32(c3)),
+        np.uint64(np.uint32(k0)),
+        np.uint64(np.uint32(k1)),
+    )
+    return np.uint32(w0 & MASK), np.uint32(w1 & MASK), np.uint32(w2 & MASK), np.uint32(w3 & MASK)
 
 
 def pick_word(words, index):
