@@ -5,7 +5,7 @@ The rooms are imported when they are first used: `from mcgen import ising, rbm, 
 
 import importlib
 
-__all__ = ["errors", "ising", "observables", "optim", "rbm", "report", "results", "rng", "stats"]
+__all__ = ["errors", "ising", "observables", "optim", "rbm", "report", "results", "reweighting", "rng", "stats"]
 
 
 def __getattr__(name: str) -> object:

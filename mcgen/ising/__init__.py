@@ -2,6 +2,6 @@
 
 from mcgen.ising import exact
 from mcgen.ising.lattice import Ising
-from mcgen.ising.sampling import Samples, sample
+from mcgen.ising.sampling import Samples, sample, stream
 
-__all__ = ["Ising", "Samples", "exact", "sample"]
+__all__ = ["Ising", "Samples", "exact", "sample", "stream"]

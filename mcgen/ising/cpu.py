@@ -20,7 +20,7 @@ def single_flip_sweeps(
     fields,
     order,
     random_sites,
-    beta,
+    betas,
     rule,
     n_sweeps,
     thin,
@@ -46,8 +46,8 @@ def single_flip_sweeps(
         The sites in the order of a sweep.
     random_sites : bool
         If true, a sweep is n_sites choices of a random site instead.
-    beta : float64
-        1 / temperature.
+    betas : float64 (n_chains,)
+        1 / temperature of every chain.
     rule : int
         METROPOLIS or HEAT_BATH of formulas.py.
     n_sweeps, thin : int
@@ -61,6 +61,7 @@ def single_flip_sweeps(
     words_for_each = 2 if random_sites else 1
     for chain in prange(states.shape[0]):
         state = states[chain]
+        beta = betas[chain]
         words = np.empty((words_for_each * n_sites + 3) // 4 * 4, np.uint32)
         n_flips = 0
         for sweep in range(n_sweeps):

@@ -18,7 +18,7 @@ def single_flip_sweeps(
     fields,
     order,
     random_sites,
-    beta,
+    betas,
     rule,
     n_sweeps,
     thin,
@@ -35,6 +35,7 @@ def single_flip_sweeps(
         return
     n_sites = states.shape[1]
     state = states[chain]
+    beta = betas[chain]
     n_flips = 0
     for sweep in range(n_sweeps):
         step = first_step + sweep

@@ -1,19 +1,26 @@
 """Monte Carlo sampling of the Ising model."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
+import numba
 import numpy as np
 
-from mcgen import backend, checks, rng
+from mcgen import backend, checks, rng, stats
 from mcgen.errors import InputError
-from mcgen.ising import formulas
+from mcgen.ising.exact import transfer
 from mcgen.ising.lattice import Ising
+from mcgen.ising.methods import KERNELS, MOVES, choose_walkers, make_walkers
+from mcgen.ising.tempering import Exchange, TemperingWalkers
+from mcgen.ising.walkers import Draws
 from mcgen.progress import progress as progress_bar
 
-RULES = {"metropolis": formulas.METROPOLIS, "heatbath": formulas.HEAT_BATH}
+METHODS = (*MOVES, "tempering", "exact")
 
-# Spin updates in one kernel call: long enough to hide its start, short enough for progress and Ctrl-C.
-UPDATES_PER_CALL = 20_000_000
+# A kernel call is cut to this: long enough to hide its start, short enough for progress and Ctrl-C.
+SECONDS_PER_CALL = 0.2
+# States of one block of draws, unless a single draw is larger.
+BYTES_PER_BLOCK = 1 << 26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,20 +30,27 @@ class Samples:
     Attributes
     ----------
     states : int8, shape (n_chains, n_draws, *lattice.shape)
-        Spins +-1.
+        Spins +-1. (n_chains, 0, *lattice.shape) where they were not kept.
     energy : float64, shape (n_chains, n_draws)
         Total energy of each state.
+    magnetization : int64, shape (n_chains, n_draws)
+        The sum of the spins of each state.
     lattice : Ising
     temperature : float
     method : str
     seed, thin, burn_in : int
     device : str
     flip_rate : float
-        Fraction of the attempted spin flips that were made.
+        Spin flips for each site and sweep; NaN for exact draws.
+    kernel : str
+        What moved the spins: "bit-sliced", "single-flip" or "cluster", or the method of exact draws.
+    exchange : Exchange or None
+        Of tempering: the ladder, its swap rates and round trips.
     """
 
     states: np.ndarray
     energy: np.ndarray
+    magnetization: np.ndarray
     lattice: Ising
     temperature: float
     method: str
@@ -45,11 +59,13 @@ class Samples:
     burn_in: int
     device: str
     flip_rate: float
+    kernel: str
+    exchange: Exchange | None = None
 
 
 def sample(
     lattice: Ising,
-    temperature: float,
+    temperature: float | Sequence[float],
     n_chains: int = 128,
     n_draws: int = 200,
     thin: int = 10,
@@ -59,116 +75,296 @@ def sample(
     device: str = "cpu",
     initial: str | np.ndarray = "random",
     progress: bool = False,
-) -> Samples:
-    """Draw states from the Boltzmann distribution p(s) = e^{-H(s)/T} / Z by single spin flips.
+    *,
+    keep_states: bool = True,
+    kernel: str = "auto",
+    moves: str = "metropolis",
+    ladder: str = "adaptive",
+) -> Samples | list[Samples]:
+    """Draw states from the Boltzmann distribution p(s) = e^{-H(s)/T} / Z.
 
-    A sweep tries every spin once, in checkerboard order, where the lattice is bipartite; elsewhere it tries n_sites
-    randomly chosen spins.
+    ==================  ==================================================================================
+    metropolis          single spin flips; a sweep tries every spin once, in checkerboard order, where the
+                        lattice is bipartite, and n_sites random spins elsewhere
+    heatbath            the same with the heat-bath (Glauber) probability
+    wolff               single clusters; a sweep is a fixed number that visits about n_sites spins
+    swendsen-wang       a sweep flips every cluster with probability 1/2; both for ferromagnets, with any
+                        field, on the CPU. Near the critical temperature they forget in a few sweeps;
+                        in a field swendsen-wang is the better one
+    tempering           `moves` at a ladder of temperatures, with swaps of configurations
+    exact               independent draws by the transfer matrix, where it reaches: no error but chance
+    ==================  ==================================================================================
+
+    Single flips are made by one of two kernels. "bit-sliced" updates 512 spins at a time, for couplings of equal
+    magnitude, of either sign, without a field, on periodic lattices of one to three axes of even length; "single-flip"
+    is for everything else. "auto" chooses by lattice and number of chains alone, so that a seed gives the same states
+    on every device; `Samples.kernel` says which it was.
 
     Parameters
     ----------
     lattice : Ising
-    temperature : float
-        T in units of energy (k_B = 1), above 0.
+    temperature : float or sequence of float
+        T in units of energy (k_B = 1), above 0. Of a sequence, the temperatures of "tempering" exchange; those of the
+        other methods are sampled one after the other, number k with the seed `mcgen.rng.derive(seed, k)`.
     n_chains, n_draws : int
         Independent Markov chains, and states kept of each.
     thin : int
         Sweeps between kept states.
     burn_in : int
         Sweeps before the first.
-    method : {"metropolis", "heatbath"}
+    method : {"metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact"}
     seed : int
-        0 to 2**64 - 1. Runs at several temperatures need different seeds to be independent: see `mcgen.rng.derive`.
+        0 to 2**64 - 1. Runs at several temperatures need different seeds to be independent.
     device : {"cpu", "cuda"}
+        "cuda" is for metropolis, heatbath and exact.
     initial : "random", "up" or array of +-1, shape (n_chains, *lattice.shape)
         Where the chains start.
     progress : bool
         Show progress on standard error.
+    keep_states : bool
+        Without states, energies and magnetisations are all that is kept.
+    kernel : {"auto", "bit-sliced", "single-flip"}
+        For single flips.
+    moves : {"metropolis", "heatbath", "wolff", "swendsen-wang"}
+        For tempering: what moves the configurations between swaps, which come after every sweep.
+    ladder : {"adaptive", "fixed"}
+        For tempering: whether temperatures are added until neighbours swap in a quarter of the attempts or more. Draws
+        are kept of those asked for.
 
     Returns
     -------
-    Samples
+    Samples, or a list of them for a sequence of temperatures
         The same seed gives the same states for any number of threads.
 
     Raises
     ------
     InputError
-        If an argument is out of range.
+        If an argument is out of range, or the method is not for this lattice or device.
     DeviceError
         If the device cannot be used.
 
+    Warns
+    -----
+    StatisticsWarning
+        If energy or |magnetisation| still drift in the first draws, with the number of sweeps to add to burn_in.
+
     References
     ----------
-    Metropolis et al., J. Chem. Phys. 21, 1087 (1953). Glauber, J. Math. Phys. 4, 294 (1963).
+    Metropolis et al., J. Chem. Phys. 21, 1087 (1953). Glauber, J. Math. Phys. 4, 294 (1963). Wolff, Phys. Rev. Lett.
+    62, 361 (1989). Swendsen & Wang, Phys. Rev. Lett. 58, 86 (1987). Hukushima & Nemoto, J. Phys. Soc. Japan 65, 1604
+    (1996).
 
     Examples
     --------
     >>> from mcgen import ising
     >>> run = ising.sample(ising.Ising((4, 4)), temperature=2.269, n_chains=8, n_draws=5, thin=2, burn_in=10, seed=7)
-    >>> run.states.shape, run.energy.shape
-    ((8, 5, 4, 4), (8, 5))
+    >>> run.states.shape, run.energy.shape, run.kernel
+    ((8, 5, 4, 4), (8, 5), 'bit-sliced')
     """
-    temperature = checks.positive("temperature", temperature)
+    settings = {
+        "n_chains": n_chains, "n_draws": n_draws, "thin": thin, "burn_in": burn_in, "method": method, "device": device,
+        "initial": initial, "progress": progress, "keep_states": keep_states, "kernel": kernel, "moves": moves,
+        "ladder": ladder,
+    }  # fmt: skip
+    if np.ndim(temperature) == 1 and method != "tempering":
+        seeds = [rng.derive(seed, k) for k in range(len(temperature))]
+        return [sample(lattice, one, seed=own, **settings) for one, own in zip(temperature, seeds, strict=True)]
+    runs: list[Samples] = []
+    first = 0
+    for block in stream(lattice, temperature, seed=seed, **settings):
+        blocks = block if isinstance(block, list) else [block]
+        n_now = blocks[0].energy.shape[1]
+        if not runs:
+            runs = [_room_for(one, n_draws, keep_states) for one in blocks]
+        for run, one in zip(runs, blocks, strict=True):
+            run.energy[:, first : first + n_now] = one.energy
+            run.magnetization[:, first : first + n_now] = one.magnetization
+            if keep_states:
+                run.states[:, first : first + n_now] = one.states
+        first += n_now
+    last = ("flip_rate", "exchange")  # what is known at the end
+    runs = [
+        dataclasses.replace(run, **{name: getattr(one, name) for name in last})
+        for run, one in zip(runs, blocks, strict=True)
+    ]
+    if method != "exact":
+        for run in runs:
+            warn_of_short_burn_in(run.energy, run.magnetization, run.temperature, thin, stacklevel=3)
+    return runs if np.ndim(temperature) == 1 else runs[0]
+
+
+def warn_of_short_burn_in(
+    energy: np.ndarray, magnetization: np.ndarray, temperature: float, thin: int, stacklevel: int = 2
+) -> None:
+    """Warn (StatisticsWarning) where the first draws still remember the start: see `mcgen.stats.check_burn_in`.
+
+    Parameters
+    ----------
+    energy, magnetization : arrays, shape (n_chains, n_draws)
+    temperature : float
+        For the message.
+    thin : int
+    stacklevel : int
+        Whose line the warning shows: 2 is the caller's.
+    """
+    for name, series in (("energy", energy), ("|magnetization|", np.abs(magnetization))):
+        result = stats.warn_of_short_burn_in(series, thin, f"{name} at T={temperature:g}", stacklevel=stacklevel + 1)
+        if not result.enough:  # one warning is enough
+            return
+
+
+def _room_for(block: Samples, n_draws: int, keep_states: bool) -> Samples:
+    """Samples like those of a block, with room for all draws."""
+    n_chains = len(block.energy)
+    return dataclasses.replace(
+        block,
+        states=np.empty((n_chains, n_draws if keep_states else 0, *block.lattice.shape), np.int8),
+        energy=np.empty((n_chains, n_draws)),
+        magnetization=np.empty((n_chains, n_draws), np.int64),
+    )
+
+
+def stream(
+    lattice: Ising,
+    temperature: float | Sequence[float],
+    n_chains: int = 128,
+    n_draws: int = 200,
+    thin: int = 10,
+    burn_in: int = 500,
+    method: str = "metropolis",
+    seed: int = 0,
+    device: str = "cpu",
+    initial: str | np.ndarray = "random",
+    progress: bool = False,
+    *,
+    keep_states: bool = True,
+    kernel: str = "auto",
+    moves: str = "metropolis",
+    ladder: str = "adaptive",
+) -> Iterator[Samples | list[Samples]]:
+    """Draw the states that `sample` draws, in blocks of at most 64 MB, for runs that do not fit into memory.
+
+    Arguments and errors are those of `sample`, but that only tempering takes several temperatures. All arguments are
+    checked before the iterator is returned.
+
+    Returns
+    -------
+    iterator of Samples, or of lists of Samples for tempering
+        Each with the next draws of all chains. How draws are divided into blocks is of no meaning. `flip_rate` and
+        `exchange` are those of the run so far.
+
+    Examples
+    --------
+    >>> from mcgen import ising
+    >>> blocks = ising.stream(ising.Ising((4, 4)), temperature=2.269, n_draws=50, seed=7)
+    >>> sum(block.energy.shape[1] for block in blocks)
+    50
+    """
+    checks.choice("method", method, METHODS)
+    if np.ndim(temperature) == 1 and method != "tempering":
+        raise InputError(
+            f"temperature has {len(temperature)} entries; method={method!r} is streamed one temperature at a time"
+        )
+    temperatures = np.array([checks.positive("temperature", one) for one in np.atleast_1d(temperature)])
     n_chains = checks.integer("n_chains", n_chains, 1)
     n_draws = checks.integer("n_draws", n_draws, 1)
     thin = checks.integer("thin", thin, 1)
     burn_in = checks.integer("burn_in", burn_in, 0)
-    rule = RULES[checks.choice("method", method, tuple(RULES))]
-    key = rng.split_seed(seed)
-    n_sweeps = burn_in + n_draws * thin
-    checks.integer("burn_in + n_draws * thin", n_sweeps, 1, rng.LARGEST_WORD)
-    state = _initial_states(lattice, n_chains, initial, seed)
+    checks.integer("burn_in + n_draws * thin", burn_in + n_draws * thin, 1, rng.LARGEST_WORD)
+    rng.split_seed(seed)
+    checks.choice("kernel", kernel, KERNELS)
     target = backend.target(device)
-    kernel = target.kernels("ising").single_flip_sweeps
+    common = {"lattice": lattice, "method": method, "seed": seed, "thin": thin, "burn_in": burn_in, "device": device}
+    if method == "exact":
+        walkers: object = _ExactDraws(lattice, temperatures[0], n_chains, seed, device)
+        n_sweeps = 0
+    else:
+        single = moves if method == "tempering" else method
+        choose_walkers(lattice, single, n_chains, device, kernel)  # errors before work
+        state = _initial_states(lattice, n_chains, initial, seed)
+        states = np.repeat(state[None], len(temperatures), axis=0)
+        n_sweeps = burn_in
+        if method == "tempering":
+            if device != "cpu":
+                raise InputError("method='tempering' runs on the CPU only; use device='cpu'")
+            walkers = TemperingWalkers(lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel)
+        else:
+            walkers = make_walkers(lattice, temperatures, states, method, seed, target, kernel)
+    draws = _draws(
+        walkers, lattice, len(temperatures), n_chains, n_draws, thin, n_sweeps, keep_states, method, progress
+    )
 
-    neighbors, couplings = lattice.neighbor_table
-    model = [target.to_device(array) for array in (neighbors, couplings, lattice.field.ravel(), lattice.checkerboard)]
-    states = target.to_device(state)
-    flips = target.to_device(np.zeros(n_chains, np.int64))
-    kept = np.empty((n_chains, n_draws, lattice.n_sites), np.int8)
-    sweeps_per_call = max(1, UPDATES_PER_CALL // (n_chains * lattice.n_sites))
+    def blocks() -> Iterator[Samples | list[Samples]]:
+        for block in draws:
+            report = walkers.report()
+            runs = [
+                Samples(
+                    states=block.states[k].reshape(n_chains, -1, *lattice.shape),
+                    energy=block.energy[k],
+                    magnetization=block.magnetization[k],
+                    temperature=float(temperatures[k]),
+                    flip_rate=float(report["flip_rate"][k]),
+                    kernel=walkers.kernel_name,
+                    exchange=report.get("exchange"),
+                    **common,
+                )
+                for k in range(len(temperatures))
+            ]
+            yield runs if np.ndim(temperature) == 1 else runs[0]
 
-    def advance(done: int, sweeps: int, draws: np.ndarray) -> np.ndarray:
-        there = target.to_device(draws)
-        random_sites = not lattice.is_bipartite
-        target.launch(
-            kernel,
-            n_chains,
-            1,
-            states,
-            there,
-            flips,
-            *model,
-            random_sites,
-            1.0 / temperature,
-            rule,
-            sweeps,
-            thin,
-            np.int64(done),
-            *key,
-        )
-        return target.to_host(there)
+    return blocks()
 
-    with progress_bar(n_sweeps, f"{method} at T={temperature:g}", progress) as bar:
-        done = 0
-        nothing = np.empty((n_chains, 0, lattice.n_sites), np.int8)
-        while done < burn_in:
-            sweeps = min(sweeps_per_call, burn_in - done)
-            advance(done, sweeps, nothing)
-            done += sweeps
-            bar.update(sweeps)
-        draws_per_call = max(1, sweeps_per_call // thin)
-        for first in range(0, n_draws, draws_per_call):
-            n_now = min(draws_per_call, n_draws - first)
-            kept[:, first : first + n_now] = advance(
-                done, n_now * thin, np.empty((n_chains, n_now, lattice.n_sites), np.int8)
-            )
-            done += n_now * thin
+
+def _draws(
+    walkers: object,
+    lattice: Ising,
+    n_temperatures: int,
+    n_chains: int,
+    n_draws: int,
+    thin: int,
+    burn_in: int,
+    keep_states: bool,
+    method: str,
+    progress: bool,
+) -> Iterator[Draws]:
+    """Burn in, then draw, in pieces short enough for progress, Ctrl-C and memory."""
+    sites = n_temperatures * n_chains * lattice.n_sites
+    per_call = SECONDS_PER_CALL * walkers.updates_per_second * numba.get_num_threads()
+    sweeps_per_call = max(1, int(per_call / sites))
+    most_draws = max(1, min(sweeps_per_call // thin, BYTES_PER_BLOCK // (sites if keep_states else 16)))
+    if method == "exact":
+        most_draws = n_draws
+    with progress_bar(burn_in + n_draws * thin, f"{method}, {lattice.n_sites} sites", progress) as bar:
+        for first in range(0, burn_in, sweeps_per_call):
+            n_now = min(sweeps_per_call, burn_in - first)
+            walkers.burn_in(n_now)
+            bar.update(n_now)
+        for first in range(0, n_draws, most_draws):
+            n_now = min(most_draws, n_draws - first)
+            block = walkers.draw(n_now, thin, keep_states)
             bar.update(n_now * thin)
+            yield block
 
-    kept = kept.reshape(n_chains, n_draws, *lattice.shape)
-    flip_rate = float(target.to_host(flips).sum() / (n_chains * lattice.n_sites * n_sweeps))
-    return Samples(kept, lattice.energy(kept), lattice, temperature, method, seed, thin, burn_in, device, flip_rate)
+
+class _ExactDraws:
+    """Independent draws in the clothes of walkers."""
+
+    updates_per_second = 1e6
+
+    def __init__(self, lattice: Ising, temperature: float, n_chains: int, seed: int, device: str):
+        transfer.check(lattice, transfer.MOST_SAMPLE_BITS)
+        self.kernel_name = "transfer"
+        self._arguments = lattice, temperature, n_chains, seed, device
+
+    def draw(self, n_draws: int, thin: int, keep_states: bool) -> Draws:
+        """All draws at once."""
+        lattice, temperature, n_chains, seed, device = self._arguments
+        states = transfer.sample(lattice, temperature, n_chains * n_draws, seed, device)
+        return Draws.of_states(lattice, states.reshape(1, n_chains, n_draws, -1), keep_states)
+
+    def report(self) -> dict[str, np.ndarray]:
+        """Nothing is flipped."""
+        return {"flip_rate": np.array([np.nan])}
 
 
 def _initial_states(lattice: Ising, n_chains: int, initial: str | np.ndarray, seed: int) -> np.ndarray:

@@ -35,6 +35,7 @@ def public():
         "rng",
         "stats",
         "observables",
+        "reweighting",
         "results",
         "report",
         "optim",

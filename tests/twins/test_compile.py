@@ -8,6 +8,7 @@ import pytest
 
 from mcgen import _cuda, backend, rbm
 from mcgen.ising import cuda as ising_cuda
+from mcgen.ising.bit_sliced import cuda as bit_sliced_cuda
 from mcgen.ising.exact import cuda as exact_cuda
 from mcgen.rbm import cuda as rbm_cuda
 from mcgen.rbm.sums import cuda as sums_cuda
@@ -59,8 +60,18 @@ KERNELS = {
             vector(f64),
             vector(i32),
             numba.boolean,
-            f64,
+            vector(f64),
             i64,
+            *SWEEPS,
+        ),
+    ),
+    "bit_sliced_sweeps": (
+        bit_sliced_cuda.bit_sliced_sweeps,
+        (
+            *[cube(u32), cube(i8), matrix(i64), matrix(i64), vector(i64), matrix(u32)],
+            *[matrix(i32), matrix(i8), cube(u32), vector(i32), vector(i32), cube(u32), u32],
+            *[i64] * 5,
+            numba.boolean,
             *SWEEPS,
         ),
     ),
@@ -114,7 +125,7 @@ def test_kernel_compiles_to_ptx(name):
 
 
 def test_every_kernel_is_compiled():
-    for module in (rng_cuda, ising_cuda, exact_cuda, rbm_cuda, sums_cuda):
+    for module in (rng_cuda, ising_cuda, bit_sliced_cuda, exact_cuda, rbm_cuda, sums_cuda):
         for name, value in vars(module).items():
             if hasattr(value, "block_for_each_item"):
                 assert any(name == kernel.split("-")[0] for kernel in KERNELS), name

@@ -9,8 +9,9 @@ import traceback
 
 import numpy as np
 
-from mcgen import ising, rbm, rng
+from mcgen import backend, ising, rbm, rng
 from mcgen.ising.exact import summation, transfer
+from mcgen.ising.methods import make_walkers
 from mcgen.rbm.sampling import Chains
 
 # A seed of which both words have their highest bit set: signed arithmetic anywhere would show.
@@ -43,12 +44,45 @@ def check_single_flip_sweeps():
         for method in ("metropolis", "heatbath"):
             runs = [
                 ising.sample(
-                    lattice, 2.0, n_chains=6, n_draws=3, thin=2, burn_in=3, method=method, seed=SEED, device=device
+                    lattice, 2.0, n_chains=6, n_draws=3, thin=2, burn_in=3, method=method, seed=SEED, device=device,
+                    kernel="single-flip",
+                )
+                for device in ("cpu", "cuda")
+            ]  # fmt: skip
+            assert (runs[0].states == runs[1].states).all()
+            assert runs[0].flip_rate == runs[1].flip_rate
+
+
+def check_bit_sliced_sweeps():
+    glass = np.where(np.random.default_rng(3).random((2, 2, 8)) < 0.5, -1.0, 1.0)
+    for lattice, n_chains in (
+        (ising.Ising((2, 8), glass), 70),  # strips of bits; signs that differ; the last lanes empty
+        (ising.Ising((32, 2), -0.5), 3),  # strips of half words; an antiferromagnet; two vectors of each colour
+        (ising.Ising((2, 2, 2)), 513),  # three axes; two groups
+        (ising.Ising((40,)), 20),  # a ring; more vectors than are updated at once
+    ):
+        for method in ("metropolis", "heatbath"):
+            walkers = [
+                make_walkers(
+                    lattice,
+                    np.array([1.5, 3.0]),
+                    np.where(rng.words(SEED, 0, 2 * n_chains, lattice.n_sites) >> 31, 1, -1)
+                    .astype(np.int8)
+                    .reshape(2, n_chains, -1),
+                    method,
+                    SEED,
+                    backend.target(device),
+                    "bit-sliced",
                 )
                 for device in ("cpu", "cuda")
             ]
-            assert (runs[0].states == runs[1].states).all()
-            assert runs[0].flip_rate == runs[1].flip_rate
+            for one in walkers:
+                one.sweep(1)
+                one.exchange(0, np.arange(n_chains) % 3 == 0)
+            draws = [one.draw(2, 1) for one in walkers]
+            for cpu, cuda in zip(*draws, strict=True):
+                assert (cpu == cuda).all()
+            assert (walkers[0].report()["flip_rate"] == walkers[1].report()["flip_rate"]).all()
 
 
 def check_state_energies():

@@ -1,0 +1,1 @@
+"""Cluster algorithms for ferromagnets: Swendsen-Wang and Wolff, with any field through a ghost spin."""
