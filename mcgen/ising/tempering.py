@@ -228,7 +228,8 @@ class TemperingWalkers:
     def burn_in(self, n_sweeps: int) -> None:
         """Sweep every chain before the first draw. May be called several times."""
         alone = min(n_sweeps, self._without_swaps)
-        self._walkers.burn_in(alone)
+        if alone:  # the walkers' own burn-in is over with their first sweep after it
+            self._walkers.burn_in(alone)
         self._without_swaps -= alone
         self.sweep(n_sweeps - alone)
         self._restart_counts()

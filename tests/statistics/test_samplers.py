@@ -5,15 +5,13 @@ start from random states: a sampler that does not reach every state fails as wel
 combined.
 """
 
-import types
-
-import numba
 import numpy as np
 import pytest
+from chi_square import combined as p_of_seeds
+from chi_square import p_value, with_wrong_formula
 from models import KINDS, random_model
-from scipy.stats import chi2, combine_pvalues
 
-from mcgen import _cpu, enumeration, ising, rbm, stats
+from mcgen import ising, rbm, stats
 from mcgen.ising import cpu as ising_cpu
 from mcgen.rbm import cpu as rbm_cpu
 
@@ -23,35 +21,8 @@ BURN_IN = 20  # several times what these small systems need to forget their star
 SEEDS = (11, 12, 13)
 
 
-def p_value(states, probabilities):
-    """Chi-square of the counts of states, those expected fewer than 10 times taken together."""
-    expected = probabilities * len(states)
-    counts = enumeration.empirical_distribution(states) * len(states)
-    rare = expected < 10
-    expected = np.append(expected[~rare], expected[rare].sum())
-    counts = np.append(counts[~rare], counts[rare].sum())
-    there = expected > 0
-    assert there[-1] or counts[-1] == 0
-    expected, counts = expected[there], counts[there]
-    return chi2.sf(np.sum((counts - expected) ** 2 / expected), len(expected) - 1)
-
-
 def combined(draw, probabilities):
-    return combine_pvalues([max(p_value(draw(seed), probabilities), 1e-300) for seed in SEEDS]).pvalue
-
-
-def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
-    """The kernel, compiled with one formula replaced by a deliberately wrong one."""
-    right = _cpu.formulas(module_name)
-    biased = types.ModuleType(module_name)
-    vars(biased).update({name: value for name, value in vars(right).items() if not name.startswith("__")})
-    setattr(biased, formula_name, _cpu.helper(wrong(getattr(right, formula_name))))
-    function = kernel.py_func
-    names = dict(function.__globals__) | {room: biased}
-    for name, value in function.__globals__.items():  # parts of the kernel that call the formula
-        if name.startswith("_") and hasattr(value, "py_func"):
-            names[name] = _cpu.helper(types.FunctionType(value.py_func.__code__, names, name))
-    return numba.njit(parallel=True, **_cpu.OPTIONS)(types.FunctionType(function.__code__, names, function.__name__))
+    return p_of_seeds(draw, probabilities, SEEDS)
 
 
 # The Ising model: a bipartite lattice, swept in checkerboard order, and one that is not, with random sites.
@@ -67,8 +38,9 @@ LATTICES = {
 def draw_ising(lattice, method, temperature=TEMPERATURE):
     def draw(seed):
         run = ising.sample(
-            lattice, temperature, ISING_CHAINS, n_draws=1, thin=1, burn_in=BURN_IN, method=method, seed=seed
-        )
+            lattice, temperature, ISING_CHAINS, n_draws=1, thin=1, burn_in=BURN_IN, method=method, seed=seed,
+            kernel="single-flip",
+        )  # fmt: skip
         return run.states.reshape(-1, lattice.n_sites)
 
     return draw
@@ -226,20 +198,20 @@ def test_kernel_calls_of_any_length_give_the_same_states(monkeypatch):
     from mcgen.ising import sampling as ising_sampling
     from mcgen.rbm import sampling as rbm_sampling
 
+    settings = {"n_draws": 7, "thin": 3, "burn_in": 11, "seed": 1}
+
     def draw():
-        return (
-            ising.sample(LATTICES["bipartite"], 2.0, n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1).states,
-            ising.sample(LATTICES["frustrated"], 2.0, n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1).states,
-            *(
-                rbm.sample(
-                    small_model(KINDS[0]), n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1, method=method
-                ).states
-                for method in ("gibbs", "metropolis")
-            ),
-        )
+        ferromagnet = ising.Ising((2, 4))
+        runs = [ising.sample(LATTICES[name], 2.0, n_chains=9, **settings) for name in LATTICES]
+        for method in ("metropolis", "heatbath", "wolff", "swendsen-wang"):
+            runs.append(ising.sample(ferromagnet, 2.0, n_chains=9, method=method, **settings))
+            runs += ising.sample(ferromagnet, [2.0, 4.0], n_chains=9, method="tempering", moves=method, **settings)
+        for method in ("gibbs", "metropolis"):
+            runs.append(rbm.sample(small_model(KINDS[0]), n_chains=9, method=method, **settings))
+        return [run.states for run in runs]
 
     in_one_call = draw()
-    monkeypatch.setattr(ising_sampling, "UPDATES_PER_CALL", 9 * 5 * 4)
+    monkeypatch.setattr(ising_sampling, "SECONDS_PER_CALL", 1e-9)
     monkeypatch.setattr(rbm_sampling, "OPERATIONS_PER_CALL", 9 * 4 * 3 * 7)
     for once, often in zip(in_one_call, draw(), strict=True):
         assert (once == often).all()

@@ -1,0 +1,129 @@
+"""Replica exchange: exact distributions at every temperature, and swaps that keep them."""
+
+import numpy as np
+import pytest
+from chi_square import combined
+from scipy.stats import combine_pvalues
+
+from mcgen import backend, ising
+from mcgen.ising import tempering
+
+SEEDS = (41, 42, 43)
+CHAINS = 1 << 19
+RANDOM = np.random.default_rng(5)
+# A lattice with fields, of few states, and temperatures at which many swaps are refused.
+LATTICE = ising.Ising((3,), RANDOM.normal(size=(1, 3)), RANDOM.normal(size=3), periodic=False)
+TEMPERATURES = np.array([0.5, 1.2])
+
+
+def swapped_exact_draws(seed, n_swaps=12):
+    """Exact draws at both temperatures after some swaps and no sweeps: still exact draws, if swaps are right."""
+    states = np.stack(
+        [
+            ising.exact.sample(LATTICE, temperature, 4 * CHAINS, 10 * seed + k).reshape(-1, LATTICE.n_sites)
+            for k, temperature in enumerate(TEMPERATURES)
+        ]
+    )
+    walkers = tempering.TemperingWalkers(
+        LATTICE, TEMPERATURES, states, "metropolis", seed, backend.target("cpu"), 0, "fixed"
+    )
+    for _ in range(n_swaps):
+        states = walkers._walkers._states.reshape(2, -1, LATTICE.n_sites)
+        walkers._swap(LATTICE.energy(states))
+    assert 0.1 < walkers.report()["exchange"].swap_rates[0] < 0.9
+    return states
+
+
+def p_of_swaps():
+    draws = {seed: swapped_exact_draws(seed) for seed in SEEDS}
+    return combine_pvalues(
+        [
+            combined(
+                lambda seed, level=level: draws[seed][level], ising.exact.probabilities(LATTICE, temperature), SEEDS
+            )
+            for level, temperature in enumerate(TEMPERATURES)
+        ]
+    ).pvalue
+
+
+def test_swaps_keep_the_exact_distribution():
+    assert 1e-3 < p_of_swaps() < 1 - 1e-3
+
+
+def test_swaps_wrong_by_one_percent_fail(monkeypatch):
+    right = tempering.swap_probability
+
+    def wrong(*arguments):
+        p = right(*arguments)
+        return np.where(p < 1, 1.01 * p, p)
+
+    monkeypatch.setattr(tempering, "swap_probability", wrong)
+    assert p_of_swaps() < 1e-6
+
+
+@pytest.mark.parametrize("moves", ["metropolis", "heatbath", "wolff", "swendsen-wang"])
+def test_every_temperature_has_its_distribution(moves):
+    lattice, temperatures = ising.Ising((2, 4)), [2.0, 6.0, 3.5]
+
+    def draw(seed):
+        runs = ising.sample(
+            lattice, temperatures, CHAINS // 8, n_draws=1, thin=2, burn_in=40, method="tempering", moves=moves,
+            ladder="fixed", seed=seed,
+        )  # fmt: skip
+        assert [run.temperature for run in runs] == temperatures
+        return [run.states.reshape(-1, 8) for run in runs]
+
+    draws = {seed: draw(seed) for seed in SEEDS}
+    for k, temperature in enumerate(temperatures):
+        p = ising.exact.probabilities(lattice, temperature)
+        assert 1e-3 < combined(lambda seed, k=k: draws[seed][k], p, SEEDS) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("kernel", ["bit-sliced", "single-flip"])
+def test_configurations_move_as_reported(kernel):
+    # Without sweeps, every configuration can be followed: swaps exchange two and lose none.
+    lattice, n_chains = ising.Ising((2, 8)), 130
+    states = np.where(RANDOM.random((3, n_chains, 16)) < 0.5, -1, 1).astype(np.int8)
+    walkers = tempering.make_walkers(
+        lattice, np.array([1e-3, 2e-3, 3e-3]), states.copy(), "metropolis", 1, backend.target("cpu"), kernel
+    )
+    accepted = RANDOM.random(n_chains) < 0.5
+    walkers.exchange(1, accepted)
+    expected = states.copy()
+    expected[1, accepted], expected[2, accepted] = states[2, accepted], states[1, accepted]
+    if kernel == "single-flip":
+        assert (walkers._states.reshape(3, n_chains, 16) == expected).all()
+    else:
+        up = np.concatenate([walkers._layout.pack(one > 0) for one in expected])
+        lanes = np.concatenate([walkers._layout.lanes_of(np.ones(n_chains, bool))] * 3)
+        assert ((walkers._words ^ up) & lanes[:, None] == 0).all()
+
+
+def test_ladder_reaches_the_rate_and_keeps_what_was_asked():
+    lattice, asked = ising.Ising((16, 16)), [3.0, 1.5, 2.269]
+    runs = ising.sample(lattice, asked, 32, 20, thin=5, burn_in=400, method="tempering", seed=3, initial="up")
+    exchange = runs[0].exchange
+    assert [run.temperature for run in runs] == asked
+    assert np.isin(asked, exchange.temperatures).all()
+    assert (np.diff(exchange.temperatures) > 0).all()
+    assert 5 < len(exchange.temperatures) < 20
+    assert exchange.swap_rates.min() > 0.8 * tempering.SWAP_RATE
+    # No interval is divided that did not need it: twice as far apart, some pairs would be too far.
+    assert exchange.swap_rates.min() < 0.7
+    for run in runs:
+        exact = ising.exact.thermodynamics(lattice, run.temperature).energy
+        means = run.energy.mean(axis=1)
+        assert abs(means.mean() - exact) < 4 * means.std(ddof=1) / 32**0.5
+
+
+def test_round_trips_of_free_configurations():
+    # Without couplings every swap is accepted, and a configuration goes up one place a swap, and down again.
+    lattice = ising.Ising((5,), 0.0)
+    runs = ising.sample(
+        lattice, [1.0, 2.0, 3.0], 10, 1, thin=600, burn_in=0, method="tempering", ladder="fixed", seed=1
+    )
+    exchange = runs[0].exchange
+    assert (exchange.swap_rates == 1).all()
+    assert exchange.n_sweeps == 600
+    # Three places: two swaps up, one waiting at the end, two down, one waiting: six swaps for each configuration.
+    assert 10 * 3 * (600 // 6 - 2) <= exchange.round_trips <= 10 * 3 * (600 // 6)
