@@ -228,6 +228,31 @@ def _keep(
                     site += along_last
 
 
+@_cpu.helper
+def _sweep_group(
+    words, draws, energies, magnetizations, used, scratch, neighbors, moves, signs, order, first_sites, digits,
+    both_ways, strips, half_strips, last_strip, starts, along_last, n_dims, n_chains, n_sweeps, thin, first_step, group,
+    key0, key1,
+):  # fmt: skip
+    """All sweeps and draws of one group. Returns the number of flips."""
+    half = words.shape[1] // 2
+    n_flips = 0
+    for sweep in range(n_sweeps):
+        for colour in range(2):
+            for begin in range(colour * half, (colour + 1) * half, VECTORS_AT_ONCE):
+                end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half)
+                n_flips += _update_block(
+                    words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip,
+                    starts, first_step + sweep, group, key0, key1,
+                )  # fmt: skip
+        if energies.shape[1] > 0 and (sweep + 1) % thin == 0:
+            _keep(
+                words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips,
+                last_strip, starts, along_last, n_dims, n_chains, group, (sweep + 1) // thin - 1,
+            )  # fmt: skip
+    return n_flips
+
+
 @_cpu.kernel
 def bit_sliced_sweeps(
     words, draws, energies, magnetizations, flips, used, neighbors, moves, signs, order, first_sites, digits,
@@ -276,48 +301,39 @@ def bit_sliced_sweeps(
     key0, key1 : uint32
         The seed.
     """
-    n_groups, n_vectors = words.shape[0], words.shape[1]
-    half = n_vectors // 2
+    n_groups = words.shape[0]
+    half = words.shape[1] // 2
     n_blocks = (half + VECTORS_AT_ONCE - 1) // VECTORS_AT_ONCE
     k0, k1 = np.uint64(key0), np.uint64(key1)
     last_strip = np.uint64(strips - 1)
     starts = ALL // ((ONE << np.uint64(strips)) - ONE)
-    if not shared:
-        for group in prange(n_groups):
+    # One parallel loop for both ways of sharing out the work: compiling another one would take seconds.
+    n_passes = 2 * n_groups * n_sweeps if shared else 1
+    for number in range(n_passes):
+        colour, of_pass, sweep = number % 2, number // 2 % n_groups, number // (2 * n_groups)
+        n_flips = np.empty(n_blocks if shared else n_groups, np.int64)
+        for place in prange(n_flips.shape[0]):
+            item = np.int64(place)  # prange counts in unsigned integers, for which every part would be compiled again
             scratch = np.empty(SCRATCH, np.uint64)
-            n_flips = 0
-            for sweep in range(n_sweeps):
-                for colour in range(2):
-                    for block in range(n_blocks):
-                        begin = colour * half + block * VECTORS_AT_ONCE
-                        end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half)
-                        n_flips += _update_block(
-                            words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways,
-                            last_strip, starts, first_step + sweep, group, k0, k1,
-                        )  # fmt: skip
-                if energies.shape[1] > 0 and (sweep + 1) % thin == 0:
-                    _keep(
-                        words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips,
-                        half_strips, last_strip, starts, along_last, n_dims, n_chains, group, (sweep + 1) // thin - 1,
-                    )  # fmt: skip
-            flips[group] += n_flips
-        return
-    for sweep in range(n_sweeps):
-        for group in range(n_groups):
-            for colour in range(2):
-                n_flips = 0
-                for block in prange(n_blocks):
-                    scratch = np.empty(SCRATCH, np.uint64)
-                    begin = colour * half + block * VECTORS_AT_ONCE
-                    end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half)
-                    n_flips += _update_block(
-                        words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways,
-                        last_strip, starts, first_step + sweep, group, k0, k1,
-                    )  # fmt: skip
-                flips[group] += n_flips
-        if energies.shape[1] > 0 and (sweep + 1) % thin == 0:
-            for group in prange(n_groups):
-                _keep(
-                    words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips,
-                    half_strips, last_strip, starts, along_last, n_dims, n_chains, group, (sweep + 1) // thin - 1,
+            if shared:
+                begin = colour * half + item * VECTORS_AT_ONCE
+                end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half)
+                n_flips[item] = _update_block(
+                    words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip,
+                    starts, first_step + sweep, of_pass, k0, k1,
                 )  # fmt: skip
+            else:
+                n_flips[item] = _sweep_group(
+                    words, draws, energies, magnetizations, used, scratch, neighbors, moves, signs, order, first_sites,
+                    digits, both_ways, strips, half_strips, last_strip, starts, along_last, n_dims, n_chains, n_sweeps,
+                    thin, first_step, item, k0, k1,
+                )  # fmt: skip
+        for item in range(n_flips.shape[0]):
+            flips[of_pass if shared else item] += n_flips[item]
+        if not shared:
+            return
+        if colour == 1 and energies.shape[1] > 0 and (sweep + 1) % thin == 0:
+            _keep(
+                words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips,
+                last_strip, starts, along_last, n_dims, n_chains, of_pass, (sweep + 1) // thin - 1,
+            )  # fmt: skip
