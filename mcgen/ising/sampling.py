@@ -265,7 +265,8 @@ def stream(
         raise InputError(
             f"temperature has {len(temperature)} entries; method={method!r} is streamed one temperature at a time"
         )
-    temperatures = np.array([checks.positive("temperature", one) for one in np.atleast_1d(temperature)])
+    several = temperature if np.ndim(temperature) == 1 else [temperature]
+    temperatures = np.array([checks.positive("temperature", one) for one in several])
     n_chains = checks.integer("n_chains", n_chains, 1)
     n_draws = checks.integer("n_draws", n_draws, 1)
     thin = checks.integer("thin", thin, 1)

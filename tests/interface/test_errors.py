@@ -66,6 +66,42 @@ CASES = {
         lambda: ising.sample(LATTICE, 1.0, n_chains=3, initial=np.ones((2, 2, 2))),
         r"initial has shape \(2, 2, 2\); its shape must be \(3, 2, 2\)",
     ),
+    "several temperatures that are one": (
+        lambda: ising.sample(LATTICE, [2.0, 2.0], method="tempering"),
+        r"needs two or more different temperatures, and got \[2.0, 2.0\]; give a list such as",
+    ),
+    "a single temperature to exchange": (
+        lambda: ising.sample(LATTICE, 2.0, method="tempering"),
+        r"needs two or more different temperatures, and got \[2.0\]",
+    ),
+    "unknown ladder": (
+        lambda: ising.sample(LATTICE, [1.0, 2.0], method="tempering", ladder="rope"),
+        "ladder='rope' is unknown; choose one of 'adaptive', 'fixed'",
+    ),
+    "a stream of several temperatures": (
+        lambda: ising.stream(LATTICE, [1.0, 2.0]),
+        "temperature has 2 entries; method='metropolis' is streamed one temperature at a time",
+    ),
+    "clusters of an antiferromagnet": (
+        lambda: ising.sample(ising.Ising((2, 2), -0.5), 2.0, method="wolff"),
+        "needs couplings of at least 0, but the smallest is -0.5; use method='metropolis'",
+    ),
+    "bits with a field": (
+        lambda: ising.sample(ising.Ising((2, 2), field=0.1), 2.0, kernel="bit-sliced"),
+        "kernel='bit-sliced' is not for this lattice: it has a field; use kernel='auto'",
+    ),
+    "bits on an odd ring": (
+        lambda: ising.sample(ising.Ising((5,)), 2.0, kernel="bit-sliced"),
+        "a periodic axis has an odd length",
+    ),
+    "a kernel for clusters": (
+        lambda: ising.sample(LATTICE, 2.0, method="wolff", kernel="single-flip"),
+        "kernel='single-flip' is for single spin flips; with method='wolff' leave it at 'auto'",
+    ),
+    "exact draws out of reach": (
+        lambda: ising.sample(ising.Ising((16, 16)), 2.0, method="exact"),
+        "frontier",
+    ),
     "negative seed": (lambda: ising.sample(LATTICE, 1.0, seed=-1), "seed=-1 is too small"),
     "huge seed": (lambda: rng.split_seed(2**64), "seed=18446744073709551616 is too large"),
     "unknown device": (lambda: backend.target("tpu"), "device='tpu' is unknown; choose one of 'cpu', 'cuda'"),

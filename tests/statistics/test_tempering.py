@@ -6,6 +6,7 @@ from chi_square import combined
 from scipy.stats import combine_pvalues
 
 from mcgen import backend, ising
+from mcgen.errors import InputError
 from mcgen.ising import tempering
 
 SEEDS = (41, 42, 43)
@@ -127,3 +128,9 @@ def test_round_trips_of_free_configurations():
     assert exchange.n_sweeps == 600
     # Three places: two swaps up, one waiting at the end, two down, one waiting: six swaps for each configuration.
     assert 10 * 3 * (600 // 6 - 2) <= exchange.round_trips <= 10 * 3 * (600 // 6)
+
+
+def test_a_ladder_of_too_many_temperatures_is_refused(monkeypatch):
+    monkeypatch.setattr(tempering, "MOST_TEMPERATURES", 5)
+    with pytest.raises(InputError, match=r"T=0.5 to T=5 with swap rates of 0.25 needs about \d+ .*, more than 5; bring"):
+        ising.sample(ising.Ising((16, 16)), [0.5, 5.0], n_chains=4, method="tempering", initial="up")

@@ -14,8 +14,15 @@ def show(name, *arrays):
 
 show("words", rng.words(3, 0, 100, 33))
 lattice = ising.Ising((4, 5))
-for method in ("metropolis", "heatbath"):
-    show(method, ising.sample(lattice, 2.0, n_chains=33, n_draws=4, thin=3, burn_in=7, method=method, seed=5).states)
+settings = {"n_draws": 4, "thin": 3, "burn_in": 7, "seed": 5}
+for method in ("metropolis", "heatbath", "wolff", "swendsen-wang", "exact"):
+    show(method, ising.sample(lattice, 2.0, n_chains=33, method=method, **settings).states)
+for shape, n_chains in (((4, 6), 900), ((32, 64), 40), ((32, 512), 1)):  # the last is shared by threads
+    for method in ("metropolis", "heatbath"):
+        run = ising.sample(ising.Ising(shape), 2.0, n_chains=n_chains, method=method, **settings)
+        show(f"{run.kernel} {method}", run.states)
+for run in ising.sample(ising.Ising((4, 6)), [2.0, 4.0], n_chains=900, method="tempering", **settings):
+    show("tempering", run.states)
 show("energies", ising.exact.state_energies(ising.Ising((3, 4), coupling=0.3)))
 model = rbm.RBM.random(20, 13, seed=1, scale=0.7)
 for method in ("gibbs", "metropolis"):
@@ -46,5 +53,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 17
+    assert len(one.splitlines()) == 28
     assert run(2) == one
