@@ -69,8 +69,8 @@ KERNELS = {
         bit_sliced_cuda.bit_sliced_sweeps,
         (
             *[cube(u32), cube(i8), matrix(i64), matrix(i64), vector(i64), matrix(u32)],
-            *[matrix(i32), matrix(i8), cube(u32), vector(i32), vector(i32), cube(u32), u32],
-            *[i64] * 5,
+            *[matrix(u32), matrix(i8), cube(u32), vector(u32), vector(i32), matrix(u32), u32],
+            *[i64] * 4,
             numba.boolean,
             *SWEEPS,
         ),

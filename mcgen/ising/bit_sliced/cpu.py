@@ -16,6 +16,7 @@ from mcgen import _cpu, _lanes
 from mcgen._vectors import wide_vectors
 from mcgen.ising.bit_sliced.formulas import (
     CHUNKS,
+    DIGITS,
     FIRST_CHUNKS,
     NEXT_HALF,
     NEXT_STRIP,
@@ -63,7 +64,7 @@ def _random_bits(counter, step, group, key0, key1):
 @_cpu.inlined
 def _neighbor(words, base, vector, slot, neighbors, moves, signs, last_strip, starts):
     """The spins at the other ends of one bond of every lane, turned where the bond is antiferromagnetic."""
-    x = load(words, base + WORDS * neighbors[vector, slot])
+    x = load(words, base + WORDS * np.int64(neighbors[vector, slot]))
     move = moves[vector, slot]
     if move != STAY:
         if move == NEXT_STRIP:
@@ -75,7 +76,7 @@ def _neighbor(words, base, vector, slot, neighbors, moves, signs, last_strip, st
         elif move == PREVIOUS_HALF:
             x = previous_half(x)
     row = vector if signs.shape[0] > 1 else 0
-    return x ^ load(signs, (6 * row + slot) * WORDS)
+    return x ^ load(signs, (signs.shape[1] * row + slot) * WORDS)
 
 
 @_cpu.inlined
@@ -88,9 +89,9 @@ def _decide_four(accepted, undecided, first, second, third, digits, group, place
             first,
             second,
             third,
-            digits[group, 0, place + k],
-            digits[group, 1, place + k],
-            digits[group, 2, place + k],
+            digits[group, place + k],
+            digits[group, DIGITS + place + k],
+            digits[group, 2 * DIGITS + place + k],
             random[k],
         )
     return accepted, undecided
@@ -112,10 +113,14 @@ def _update_block(
         reference = ~load(words, place) & ~both_ways
         n0 = _neighbor(words, base, vector, 0, neighbors, moves, signs, last_strip, starts)
         n1 = _neighbor(words, base, vector, 1, neighbors, moves, signs, last_strip, starts)
-        n2 = _neighbor(words, base, vector, 2, neighbors, moves, signs, last_strip, starts)
-        n3 = _neighbor(words, base, vector, 3, neighbors, moves, signs, last_strip, starts)
-        n4 = _neighbor(words, base, vector, 4, neighbors, moves, signs, last_strip, starts)
-        n5 = _neighbor(words, base, vector, 5, neighbors, moves, signs, last_strip, starts)
+        n2 = n4 = fill(ALL) ^ reference
+        n3 = n5 = reference
+        if neighbors.shape[1] > 2:
+            n2 = _neighbor(words, base, vector, 2, neighbors, moves, signs, last_strip, starts)
+            n3 = _neighbor(words, base, vector, 3, neighbors, moves, signs, last_strip, starts)
+        if neighbors.shape[1] > 4:
+            n4 = _neighbor(words, base, vector, 4, neighbors, moves, signs, last_strip, starts)
+            n5 = _neighbor(words, base, vector, 5, neighbors, moves, signs, last_strip, starts)
         ones, twos, fours = bits.sum_of_six(
             n0 ^ reference, n1 ^ reference, n2 ^ reference, n3 ^ reference, n4 ^ reference, n5 ^ reference
         )
@@ -176,7 +181,7 @@ def _update_block(
 @_cpu.helper
 def _keep(
     words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips,
-    last_strip, starts, along_last, n_dims, n_chains, group, draw,
+    last_strip, starts, along_last, n_chains, group, draw,
 ):  # fmt: skip
     """Write one draw of the chains of a group: their states, satisfied bonds, and spins that are up."""
     wide_vectors()
@@ -189,7 +194,7 @@ def _keep(
     field = ((ONE << np.uint64(strips)) - ONE) * BOTH_HALVES  # the strips of the first chain of each half
     for vector in range(n_vectors):
         spins = load(words, base + WORDS * vector)
-        for axis in range(n_dims):
+        for axis in range(neighbors.shape[1] // 2):
             bonds = ~spins ^ _neighbor(words, base, vector, 2 * axis, neighbors, moves, signs, last_strip, starts)
             for chain in range(chains_per_half):
                 count = ones_of_halves(bonds & (field << np.uint64(chain * strips)))
@@ -231,7 +236,7 @@ def _keep(
 @_cpu.helper
 def _sweep_group(
     words, draws, energies, magnetizations, used, scratch, neighbors, moves, signs, order, first_sites, digits,
-    both_ways, strips, half_strips, last_strip, starts, along_last, n_dims, n_chains, n_sweeps, thin, first_step, group,
+    both_ways, strips, half_strips, last_strip, starts, along_last, n_chains, n_sweeps, thin, first_step, group,
     key0, key1,
 ):  # fmt: skip
     """All sweeps and draws of one group. Returns the number of flips."""
@@ -248,7 +253,7 @@ def _sweep_group(
         if energies.shape[1] > 0 and (sweep + 1) % thin == 0:
             _keep(
                 words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips,
-                last_strip, starts, along_last, n_dims, n_chains, group, (sweep + 1) // thin - 1,
+                last_strip, starts, along_last, n_chains, group, (sweep + 1) // thin - 1,
             )  # fmt: skip
     return n_flips
 
@@ -256,7 +261,7 @@ def _sweep_group(
 @_cpu.kernel
 def bit_sliced_sweeps(
     words, draws, energies, magnetizations, flips, used, neighbors, moves, signs, order, first_sites, digits,
-    both_ways, strips, half_strips, along_last, n_dims, n_chains, shared,
+    both_ways, strips, half_strips, along_last, n_chains, shared,
     n_sweeps, thin,
     first_step, key0, key1,
 ):  # fmt: skip
@@ -277,21 +282,19 @@ def bit_sliced_sweeps(
         The number of flips of lanes in use is added.
     used : uint64 (n_groups, 8)
         Lanes in use.
-    neighbors, moves : int32 and int8 (n_vectors, 6)
-    signs : uint64 (1 or n_vectors, 6, 8)
-    order : int32 (n_vectors,)
+    neighbors, moves : uint32 and int8 (n_vectors, 2 n_dims)
+    signs : uint64 (1 or n_vectors, 2 n_dims, 8)
+    order : uint32 (n_vectors,)
         Even colour, then odd.
     first_sites : int32 (n_vectors,)
-    digits : uint64 (n_groups, 3, 32)
-        Binary digits of the probabilities p_1, p_2, p_3 in `update_classes`, as words of equal bits.
+    digits : uint64 (n_groups, 96)
+        32 binary digits of each of the probabilities p_1, p_2, p_3 in `update_classes`, as words of equal bits.
     both_ways : uint64
         All 1 for the heat bath, 0 for Metropolis.
     strips, half_strips : int
         Strips along the last and along the first axis.
     along_last : int
         Sites of a strip along the last axis.
-    n_dims : int
-        Axes of the lattice.
     n_chains : int
         Chains at each temperature; those of one temperature have groups of their own, the last perhaps not full.
     shared : bool
@@ -325,7 +328,7 @@ def bit_sliced_sweeps(
             else:
                 n_flips[item] = _sweep_group(
                     words, draws, energies, magnetizations, used, scratch, neighbors, moves, signs, order, first_sites,
-                    digits, both_ways, strips, half_strips, last_strip, starts, along_last, n_dims, n_chains, n_sweeps,
+                    digits, both_ways, strips, half_strips, last_strip, starts, along_last, n_chains, n_sweeps,
                     thin, first_step, item, k0, k1,
                 )  # fmt: skip
         for item in range(n_flips.shape[0]):
@@ -335,5 +338,5 @@ def bit_sliced_sweeps(
         if colour == 1 and energies.shape[1] > 0 and (sweep + 1) % thin == 0:
             _keep(
                 words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips,
-                last_strip, starts, along_last, n_dims, n_chains, of_pass, (sweep + 1) // thin - 1,
+                last_strip, starts, along_last, n_chains, of_pass, (sweep + 1) // thin - 1,
             )  # fmt: skip

@@ -10,10 +10,10 @@ from mcgen import _cuda
 from mcgen._cuda import cuda, numba
 from mcgen.ising.bit_sliced.formulas import (
     CHUNKS,
+    DIGITS,
     FIRST_CHUNKS,
     NEXT_HALF,
     NEXT_STRIP,
-    PREVIOUS_HALF,
     PREVIOUS_STRIP,
     VECTORS_AT_ONCE,
 )
@@ -26,39 +26,41 @@ HALVES = 16
 BITS = 32
 ONE = np.uint32(1)
 NONE = np.uint32(0)
+ALL = np.uint32(0xFFFFFFFF)
+# Places of arrays are unsigned: each signed one would be checked for counting from the end.
+LAST_HALF = np.uint32(HALVES - 1)
 
 
 @_cuda.helper
-def _neighbor(words, group, half, vector, slot, neighbors, moves, signs, last_strip, starts):
+def _neighbor(spins, half, vector, slot, neighbors, moves, signs, last_strip, starts):
     """The spins at the other ends of one bond of every bit, turned where the bond is antiferromagnetic."""
     move = moves[vector, slot]
-    if move == NEXT_HALF:
-        x = words[group, neighbors[vector, slot], (half + 1) % HALVES]
-    elif move == PREVIOUS_HALF:
-        x = words[group, neighbors[vector, slot], (half + HALVES - 1) % HALVES]
-    else:
-        x = words[group, neighbors[vector, slot], half]
+    place = half
+    if move >= NEXT_HALF:
+        place = (half + (ONE if move == NEXT_HALF else LAST_HALF)) & LAST_HALF
+    x = spins[neighbors[vector, slot], place]
     if move == NEXT_STRIP:
         x = np.uint32(bits.next_strip(x, ONE, last_strip, starts))
     elif move == PREVIOUS_STRIP:
         x = np.uint32(bits.previous_strip(x, ONE, last_strip, starts))
-    row = vector if signs.shape[0] > 1 else 0
+    row = vector if signs.shape[0] > 1 else NONE
     return np.uint32(x ^ signs[row, slot, half])
 
 
 @_cuda.helper
-def _decide_four(accepted, undecided, first, second, third, digits, group, place, random):
+def _decide_four(accepted, undecided, first, second, third, digits, place, random):
     """Compare four more digits with four random words."""
     for k in range(4):
+        at = place + np.uint32(k)
         accepted, undecided = bits.decide(
             accepted,
             undecided,
             first,
             second,
             third,
-            digits[group, 0, place + k],
-            digits[group, 1, place + k],
-            digits[group, 2, place + k],
+            digits[at],
+            digits[at + np.uint32(DIGITS)],
+            digits[at + np.uint32(2 * DIGITS)],
             rng.pick_word(random, k),
         )
     return np.uint32(accepted), np.uint32(undecided)
@@ -76,29 +78,37 @@ def _update_block(
     second = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
     third = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
     taken = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
-    unit = HALVES * group + half
+    unit = np.uint32(HALVES * group) + half
     lanes = used[group, half]
+    spins = words[group]
+    places = digits[group]
     for b in range(end - begin):
         vector = order[begin + b]
-        reference = np.uint32(~words[group, vector, half] & ~both_ways)
-        n0 = _neighbor(words, group, half, vector, 0, neighbors, moves, signs, last_strip, starts)
-        n1 = _neighbor(words, group, half, vector, 1, neighbors, moves, signs, last_strip, starts)
-        n2 = _neighbor(words, group, half, vector, 2, neighbors, moves, signs, last_strip, starts)
-        n3 = _neighbor(words, group, half, vector, 3, neighbors, moves, signs, last_strip, starts)
-        n4 = _neighbor(words, group, half, vector, 4, neighbors, moves, signs, last_strip, starts)
-        n5 = _neighbor(words, group, half, vector, 5, neighbors, moves, signs, last_strip, starts)
+        reference = np.uint32(~spins[vector, half] & ~both_ways)
+        n0 = _neighbor(spins, half, vector, 0, neighbors, moves, signs, last_strip, starts)
+        n1 = _neighbor(spins, half, vector, 1, neighbors, moves, signs, last_strip, starts)
+        n2 = n4 = np.uint32(ALL ^ reference)
+        n3 = n5 = reference
+        if neighbors.shape[1] > 2:
+            n2 = _neighbor(spins, half, vector, 2, neighbors, moves, signs, last_strip, starts)
+            n3 = _neighbor(spins, half, vector, 3, neighbors, moves, signs, last_strip, starts)
+        if neighbors.shape[1] > 4:
+            n4 = _neighbor(spins, half, vector, 4, neighbors, moves, signs, last_strip, starts)
+            n5 = _neighbor(spins, half, vector, 5, neighbors, moves, signs, last_strip, starts)
         ones, twos, fours = bits.sum_of_six(
             n0 ^ reference, n1 ^ reference, n2 ^ reference, n3 ^ reference, n4 ^ reference, n5 ^ reference
         )
-        certain, even, first[b], second[b], third[b] = bits.update_classes(ones, twos, fours, both_ways)
-        waiting = (first[b] | second[b] | third[b]) & lanes
-        random = rng.philox4x32(CHUNKS * vector, step, unit, ISING_BIT_SLICED, key0, key1)
-        accepted = even & random[0]
-        accepted, waiting = _decide_four(accepted, waiting, first[b], second[b], third[b], digits, group, 0, random)
-        random = rng.philox4x32(CHUNKS * vector + 1, step, unit, ISING_BIT_SLICED, key0, key1)
-        accepted, waiting = _decide_four(accepted, waiting, first[b], second[b], third[b], digits, group, 4, random)
+        certain, even, class_1, class_2, class_3 = bits.update_classes(ones, twos, fours, both_ways)
+        class_1, class_2, class_3 = np.uint32(class_1), np.uint32(class_2), np.uint32(class_3)
+        waiting = np.uint32((class_1 | class_2 | class_3) & lanes)
+        random = rng.philox4x32(np.uint32(CHUNKS) * vector, step, unit, ISING_BIT_SLICED, key0, key1)
+        accepted = np.uint32(even & random[0])
+        accepted, waiting = _decide_four(accepted, waiting, class_1, class_2, class_3, places, NONE, random)
+        random = rng.philox4x32(np.uint32(CHUNKS) * vector + ONE, step, unit, ISING_BIT_SLICED, key0, key1)
+        accepted, waiting = _decide_four(accepted, waiting, class_1, class_2, class_3, places, np.uint32(4), random)
+        first[b], second[b], third[b] = class_1, class_2, class_3
         undecided[b] = waiting
-        changes[b] = certain ^ accepted
+        changes[b] = np.uint32(certain ^ accepted)
 
     for stream in range(end - begin):
         waiting = NONE
@@ -106,32 +116,34 @@ def _update_block(
         class_2 = NONE
         class_3 = NONE
         for b in range(end - begin):
-            taken[b] = undecided[b] & ~waiting
-            undecided[b] = undecided[b] ^ taken[b]
-            waiting = np.uint32(waiting | taken[b])
-            class_1 = np.uint32(class_1 | (taken[b] & first[b]))
-            class_2 = np.uint32(class_2 | (taken[b] & second[b]))
-            class_3 = np.uint32(class_3 | (taken[b] & third[b]))
+            here = np.uint32(undecided[b] & ~waiting)
+            taken[b] = here
+            undecided[b] = np.uint32(undecided[b] ^ here)
+            waiting = np.uint32(waiting | here)
+            class_1 = np.uint32(class_1 | (here & first[b]))
+            class_2 = np.uint32(class_2 | (here & second[b]))
+            class_3 = np.uint32(class_3 | (here & third[b]))
         if waiting == 0:
             break
         accepted = NONE
         vector = order[begin + stream]
         for chunk in range(FIRST_CHUNKS, CHUNKS):
-            random = rng.philox4x32(CHUNKS * vector + chunk, step, unit, ISING_BIT_SLICED, key0, key1)
+            counter = np.uint32(CHUNKS) * vector + np.uint32(chunk)
+            random = rng.philox4x32(counter, step, unit, ISING_BIT_SLICED, key0, key1)
             accepted, waiting = _decide_four(
-                accepted, waiting, class_1, class_2, class_3, digits, group, 4 * chunk, random
+                accepted, waiting, class_1, class_2, class_3, places, np.uint32(4 * chunk), random
             )
             if waiting == 0:
                 break
         for b in range(end - begin):
-            changes[b] = changes[b] ^ (accepted & taken[b])
+            changes[b] = np.uint32(changes[b] ^ (accepted & taken[b]))
 
     n_flips = 0
     for b in range(end - begin):
         vector = order[begin + b]
-        old = words[group, vector, half]
+        old = spins[vector, half]
         new = np.uint32((old & ~both_ways) ^ changes[b])
-        words[group, vector, half] = new
+        spins[vector, half] = new
         n_flips += np.int64(cuda.popc(np.uint32((old ^ new) & lanes)))
     return n_flips
 
@@ -145,7 +157,7 @@ def _ones(n):
 @_cuda.helper
 def _keep(
     words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips, last_strip,
-    starts, along_last, n_dims, n_chains, group, half, draw,
+    starts, along_last, n_chains, group, half, draw,
 ):  # fmt: skip
     """Write one half of one draw of the chains of a group: states; satisfied bonds and spins that are up are added."""
     n_vectors = neighbors.shape[0]
@@ -155,6 +167,7 @@ def _keep(
     first_chain = group % groups_each * chains_per_group + half // half_strips * chains_per_half
     first_row = group // groups_each * n_chains
     n_sites = draws.shape[2]
+    spins_of_group = words[group]
     for chain in range(chains_per_half):
         if first_chain + chain >= n_chains:
             return
@@ -162,11 +175,12 @@ def _keep(
         field = np.uint32(_ones(strips) << np.uint32(chain * strips))  # the strips of this chain
         satisfied = 0
         up = 0
-        for vector in range(n_vectors):
-            spins = words[group, vector, half]
+        for number in range(n_vectors):
+            vector = np.uint32(number)
+            spins = spins_of_group[vector, half]
             up += np.int64(cuda.popc(np.uint32(spins & field)))
-            for axis in range(n_dims):
-                bond = _neighbor(words, group, half, vector, 2 * axis, neighbors, moves, signs, last_strip, starts)
+            for axis in range(neighbors.shape[1] // 2):
+                bond = _neighbor(spins_of_group, half, vector, 2 * axis, neighbors, moves, signs, last_strip, starts)
                 satisfied += np.int64(cuda.popc(np.uint32(~(spins ^ bond) & field)))
             if n_sites > 0:
                 site = half % half_strips * (n_sites // half_strips) + first_sites[vector]
@@ -181,7 +195,7 @@ def _keep(
 @_cuda.block_kernel
 def bit_sliced_sweeps(
     words, draws, energies, magnetizations, flips, used, neighbors, moves, signs, order, first_sites, digits,
-    both_ways, strips, half_strips, along_last, n_dims, n_chains, shared, n_sweeps, thin,
+    both_ways, strips, half_strips, along_last, n_chains, shared, n_sweeps, thin,
     first_step, key0, key1,
 ):  # fmt: skip
     """Sweep groups of chains n_sweeps times, keeping every `thin`-th state.
@@ -200,7 +214,7 @@ def bit_sliced_sweeps(
     for sweep in range(n_sweeps):
         for colour in range(2):
             for item in range(cuda.threadIdx.x, here * n_blocks * HALVES, cuda.blockDim.x):
-                half = item % HALVES
+                half = np.uint32(item % HALVES)
                 begin = colour * half_vectors + item // HALVES % n_blocks * VECTORS_AT_ONCE
                 end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half_vectors)
                 group = first_group + item // (HALVES * n_blocks)
@@ -214,7 +228,7 @@ def bit_sliced_sweeps(
             for item in range(cuda.threadIdx.x, here * HALVES, cuda.blockDim.x):
                 _keep(
                     words, draws, energies, magnetizations, neighbors, moves, signs, first_sites, strips, half_strips,
-                    last_strip, starts, along_last, n_dims, n_chains, first_group + item // HALVES, item % HALVES,
+                    last_strip, starts, along_last, n_chains, first_group + item // HALVES, np.uint32(item % HALVES),
                     (sweep + 1) // thin - 1,
                 )  # fmt: skip
             cuda.syncthreads()

@@ -39,7 +39,8 @@ def update_classes(ones, twos, fours, both_ways):
     Metropolis (both_ways all 0): n counts the neighbours that the spin agrees with. It flips for n < 3, with
     probability 1/2 for n = 3 (see `metropolis_acceptance`), and with probability p_m for n - 3 = m = 1, 2, 3.
 
-    A flip against m costs the energy 4 m |J|. With fewer than six neighbours, pairs of one 0 and one 1 fill up the six.
+    A flip against m costs the energy 4 m |J|. With fewer than six neighbours, pairs of one 1 and one 0 stand in for the
+    others.
 
     Returns
     -------

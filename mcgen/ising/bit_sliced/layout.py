@@ -23,15 +23,15 @@ from mcgen.ising.lattice import Ising
 HALVES = 16
 BITS = 32
 WORDS = HALVES // 2
-MOST_NEIGHBORS = 6
+MOST_AXES = 3
 
 
 def obstacle(lattice: Ising) -> str:
     """Why the spins of a lattice cannot be updated as bits, or an empty string."""
     if lattice.field.any():
         return "it has a field"
-    if lattice.n_dims > MOST_NEIGHBORS // 2:
-        return f"it has {lattice.n_dims} axes, more than {MOST_NEIGHBORS // 2}"
+    if lattice.n_dims > MOST_AXES:
+        return f"it has {lattice.n_dims} axes, more than {MOST_AXES}"
     if not all(lattice.periodic):
         return "a boundary is open"
     if not lattice.is_bipartite:
@@ -83,32 +83,28 @@ class Layout:
 
     @functools.cached_property
     def order(self) -> np.ndarray:
-        """The vectors, all of even colour first, then the odd ones: int32 (n_vectors,). There are as many of each."""
+        """The vectors, all of even colour first, then the odd ones: uint32 (n_vectors,). There are as many of each."""
         colour = np.indices(self.shape).sum(axis=0).ravel() % 2
-        return np.argsort(colour, kind="stable").astype(np.int32)
+        return np.argsort(colour, kind="stable").astype(np.uint32)
 
     @functools.cached_property
     def neighbors(self) -> tuple[np.ndarray, np.ndarray]:
-        """The six neighbours of every vector, and how their lanes are moved: int32 and int8 (n_vectors, 6).
+        """The neighbours of every vector, and how their lanes are moved: uint32 and int8 (n_vectors, 2 n_dims).
 
-        Along each axis the next one, then the one before. Places that a lattice of fewer axes leaves over are filled
-        with the vector itself: `signs` makes the two of a pair cancel.
+        Along each axis the next one, then the one before.
         """
-        vectors = np.arange(self.n_vectors, dtype=np.int32).reshape(self.shape)
+        vectors = np.arange(self.n_vectors, dtype=np.uint32).reshape(self.shape)
         neighbors, moves = [], []
         last = self.lattice.n_dims - 1
-        for axis in range(MOST_NEIGHBORS // 2):
+        for axis in range(self.lattice.n_dims):
             for step in (1, -1):
+                neighbors.append(np.roll(vectors, -step, axis))
                 move = np.zeros(self.shape, np.int8)
-                if axis > last:
-                    neighbors.append(vectors)
-                else:
-                    neighbors.append(np.roll(vectors, -step, axis))
-                    end = (slice(None),) * axis + (-1 if step == 1 else 0,)
-                    if axis == 0 and self.half_strips > 1:
-                        move[end] = NEXT_HALF if step == 1 else PREVIOUS_HALF
-                    elif axis == last and self.strips > 1:
-                        move[end] = NEXT_STRIP if step == 1 else PREVIOUS_STRIP
+                end = (slice(None),) * axis + (-1 if step == 1 else 0,)
+                if axis == 0 and self.half_strips > 1:
+                    move[end] = NEXT_HALF if step == 1 else PREVIOUS_HALF
+                elif axis == last and self.strips > 1:
+                    move[end] = NEXT_STRIP if step == 1 else PREVIOUS_STRIP
                 moves.append(move)
         return tuple(
             np.ascontiguousarray(np.stack([array.ravel() for array in arrays], 1)) for arrays in (neighbors, moves)
@@ -116,21 +112,18 @@ class Layout:
 
     @functools.cached_property
     def signs(self) -> np.ndarray:
-        """Lanes in which the bond to a neighbour is antiferromagnetic: uint64 (n_rows, 6, 8).
+        """Lanes in which the bond to a neighbour is antiferromagnetic: uint64 (n_rows, 2 n_dims, 8).
 
         One row for all vectors where the bonds of a direction are equal, otherwise a row for each.
         """
         _, couplings = self.lattice.neighbor_table
         negative = couplings < 0
-        padding = np.zeros((*negative.shape[:-1], MOST_NEIGHBORS - negative.shape[-1]), bool)
-        padding[..., 1::2] = True
-        negative = np.concatenate([negative, padding], axis=-1)
         if (negative == negative[0]).all():
             return np.where(negative[0][None, :, None], ~np.uint64(0), np.uint64(0)) + np.zeros(
                 (1, 1, WORDS), np.uint64
             )
-        chains = np.broadcast_to(negative.T[None], (self.chains_per_group, MOST_NEIGHBORS, self.lattice.n_sites))
-        return np.ascontiguousarray(np.stack([self.pack(chains[:, k])[0] for k in range(MOST_NEIGHBORS)], axis=1))
+        chains = np.broadcast_to(negative.T[None], (self.chains_per_group, *negative.T.shape))
+        return np.ascontiguousarray(np.stack([self.pack(chains[:, k])[0] for k in range(negative.shape[1])], axis=1))
 
     def lanes_of(self, chains: np.ndarray) -> np.ndarray:
         """The lanes of some chains: bool (n_chains,) to uint64 (n_groups, 8)."""

@@ -86,7 +86,7 @@ class BitSlicedWalkers:
         used = np.concatenate([self._layout.lanes_of(np.ones(self._n_chains, bool))] * self._n_temperatures)
         digits = np.repeat(
             [
-                [binary_digits(p) for p in class_probabilities(method, self._strength, temperature)]
+                np.concatenate([binary_digits(p) for p in class_probabilities(method, self._strength, temperature)])
                 for temperature in temperatures
             ],
             self._groups_each,
@@ -109,7 +109,6 @@ class BitSlicedWalkers:
             self._layout.strips,
             self._layout.half_strips,
             self._layout.shape[-1],
-            lattice.n_dims,
             self._n_chains,
             shared,
         )
