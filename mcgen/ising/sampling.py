@@ -174,6 +174,9 @@ def sample(
     for block in stream(lattice, temperature, seed=seed, **settings):
         blocks = block if isinstance(block, list) else [block]
         n_now = blocks[0].energy.shape[1]
+        if n_now == n_draws:  # all in one block
+            runs = blocks
+            continue
         if not runs:
             runs = [_room_for(one, n_draws, keep_states) for one in blocks]
         for run, one in zip(runs, blocks, strict=True):
