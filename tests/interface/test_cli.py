@@ -6,12 +6,16 @@ import shlex
 import signal
 import subprocess
 import sys
+import warnings
 
 import h5py
 import numpy as np
 import pytest
 
-from mcgen import cli, rbm, results
+from mcgen import cli, ising, rbm, results
+from mcgen.cli.ising import METHODS
+from mcgen.errors import FileError
+from mcgen.ising import sampling
 
 
 @pytest.fixture
@@ -24,7 +28,7 @@ def mcgen(line):
     return cli.main(shlex.split(line))
 
 
-SAMPLE = "ising sample --shape 2 3 --temperature 1.8 3.0 --chains 20 --draws 30 --seed 7 --output ising.h5"
+SAMPLE = "ising sample --shape 2 3 --temperature 1.8 3.0 --chains 20 --draws 30 --thin 20 --seed 7 --output ising.h5"
 TRAIN = "rbm train --data ising.h5 --hidden 3 --epochs 3 --seed 1 --output rbm.h5"
 
 
@@ -39,11 +43,11 @@ def test_the_whole_path(folder, capfd):
     out, _ = capfd.readouterr()
     assert len(re.findall(r"T = .*: spin units, 3 epochs, .* exact log Z .*, exact KL", out)) == 2
     assert len(re.findall(r"T = .*, log Z -?\d+\.\d+, KL\(truth \|\| model\) \d\.\d+ nats", out)) == 2
-    assert mcgen("rbm sample rbm.h5 --chains 8 --draws 5 --seed 2 --output samples.h5") == 0
+    assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --seed 2 --output samples.h5") == 0
     assert mcgen("report rbm.h5 --output report.png") == 0
     assert (folder / "report.png").stat().st_size > 20_000
     study = results.load_study("samples.h5")
-    assert [run.states.shape for run in study.samples] == [(8, 5, 6)] * 2
+    assert [run.states.shape for run in study.samples] == [(24, 5, 6)] * 2
     trained = results.load_study("rbm.h5")
     assert len(trained.trained) == 2
     assert trained.exact["kl_divergence"].shape == (2,)
@@ -70,6 +74,87 @@ def test_one_temperature_can_be_picked(folder, capsys):
     assert "--temperature 2.5 is not in ising.h5, which has: 1.8, 3; pick one" in capsys.readouterr().err
 
 
+DRAWN = "ising sample --shape 4 4 --temperature 3.0 5.0 --chains 30 --draws 20 --thin 4 --burn-in 50 --seed 5"
+
+
+def drawn_by_hand(temperatures=(3.0, 5.0), **changes):
+    """What the command DRAWN draws."""
+    settings = {"n_chains": 30, "n_draws": 20, "thin": 4, "burn_in": 50, "seed": 5} | changes
+    return ising.sample(ising.Ising((4, 4)), temperatures, **settings)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_draws_what_sample_draws(method, folder, capsys):
+    assert mcgen(f"{DRAWN} --method {method} --output ising.h5") == 0
+    out = capsys.readouterr().out.splitlines()
+    expected = drawn_by_hand(method=method)
+    assert out[0].startswith(f"method {method}")
+    assert out[0].endswith(f"kernel {expected[0].kernel}")
+    assert [line.split(":")[0] for line in out[1:3]] == ["T = 3", "T = 5"]
+    assert out[-1] == "wrote ising.h5"
+    for run, same in zip(results.load("ising.h5"), expected, strict=True):
+        assert (run.states == same.states).all()
+        assert (run.energy == same.energy).all()
+        assert (run.temperature, run.method, run.kernel, run.seed) == (same.temperature, method, same.kernel, same.seed)
+
+
+def test_the_command_knows_all_methods():
+    assert METHODS == sampling.METHODS
+
+
+def test_tempering_reports_its_ladder(folder, capsys):
+    line = DRAWN.replace("3.0 5.0", "9.0 3.0 5.0") + " --method tempering --moves heatbath --ladder fixed --output a.h5"
+    assert mcgen(line + " --kernel single-flip") == 0
+    out = capsys.readouterr().out
+    runs = results.load("a.h5")
+    settings = {"method": "tempering", "moves": "heatbath", "ladder": "fixed", "kernel": "single-flip"}
+    by_hand = drawn_by_hand([9.0, 3.0, 5.0], **settings)
+    exchange = by_hand[0].exchange
+    assert all((run.states == same.states).all() for run, same in zip(runs, by_hand, strict=True))
+    assert runs[0].exchange.swap_rates.tolist() == exchange.swap_rates.tolist()
+    assert exchange.swap_rates[0] < exchange.swap_rates[1]
+    assert exchange.round_trips > 0
+    assert "method tempering of heatbath moves, kernel single-flip\n" in out
+    assert "ladder of 3 temperatures: 3 5 9\n" in out
+    assert (
+        f"lowest swap rate {exchange.swap_rates[0]:.3f}, between T = 3 and 5; {exchange.round_trips} round trips "
+        "of 90 configurations in 80 sweeps\n"
+    ) in out
+    assert mcgen(line.replace("--draws 20 --thin 4", "--draws 1 --thin 1") + " --overwrite") == 0
+    assert "swaps were tried between 1 of 2 pairs of neighbours: there were too few sweeps\n" in capsys.readouterr().out
+
+
+def test_energies_without_states(folder, capsys):
+    assert mcgen(f"{DRAWN} --output states.h5") == 0
+    with_states = capsys.readouterr().out
+    assert mcgen(f"{DRAWN} --no-states --output energies.h5") == 0
+    assert capsys.readouterr().out == with_states.replace("states.h5", "energies.h5")
+    assert (folder / "energies.h5").stat().st_size < (folder / "states.h5").stat().st_size
+    for run, same in zip(results.load("energies.h5"), drawn_by_hand(), strict=True):
+        assert run.states.shape == (30, 0, 4, 4)
+        assert (run.energy == same.energy).all()
+        assert (run.magnetization == same.magnetization).all()
+    assert mcgen("rbm train --data energies.h5 --hidden 2 --output a.h5") == 2
+    assert "energies.h5 holds energies and magnetisations but no states" in capsys.readouterr().err
+
+
+def test_a_short_burn_in_is_one_line_on_standard_error(folder, capsys):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert (
+            mcgen(
+                "ising sample --shape 32 32 --temperature 1.5 --chains 64 --draws 40 --thin 1 --burn-in 0 --output a.h5"
+            )
+            == 0
+        )
+    err = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in err if "burn_in" in line]
+    assert re.fullmatch(
+        r"mcgen: warning: the energy at T=1.5 still remembers the start .* add at least \d+ sweeps .*", line
+    )
+    assert all(line.startswith("mcgen: warning: ") for line in err)
+
+
 @pytest.mark.parametrize("units", ["spin", "bernoulli"])
 def test_units_are_converted(units, folder, capsys):
     mcgen(SAMPLE)
@@ -83,7 +168,7 @@ def test_rows_of_text_without_a_lattice(folder, capsys):
     assert mcgen("rbm train --data rows.txt --hidden 2 --epochs 2 --output rbm.h5") == 0
     assert "bernoulli units, 2 epochs" in capsys.readouterr().out
     assert mcgen("rbm exact rbm.h5") == 0
-    assert mcgen("rbm sample rbm.h5 --chains 8 --draws 5 --output samples.h5") == 0
+    assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --output samples.h5") == 0
     assert re.search(r"free energy -?\d+\.\d+\(\d+\)", capsys.readouterr().out)
     assert mcgen("report rbm.h5 --output report.pdf") == 0
 
@@ -111,6 +196,33 @@ def test_info(capsys):
         ("ising sample --shape 4 4 --temperature 1 --device tpu --output a.h5", "device='tpu' is unknown"),
         ("ising sample --shape 4 4 --temperature 1 --output nowhere/a.h5", "the folder nowhere of a.h5 does not exist"),
         ("ising sample --shape 4 4 --temperature 1 --output here.h5", "here.h5 exists; choose another name"),
+        ("ising sample --shape 4 4 --temperature 2 -1 --output a.h5", "temperature=-1.0 is not positive"),
+        ("ising sample --shape 4 4 --temperature 1 --draws 0 --output a.h5", "n_draws=0 is too small"),
+        (
+            "ising sample --shape 4 4 --temperature 1 --coupling -1 --method wolff --output a.h5",
+            "method='wolff' needs couplings of at least 0, but the smallest is -1; use method='metropolis'",
+        ),
+        (
+            "ising sample --shape 5 5 --temperature 1 --kernel bit-sliced --output a.h5",
+            "kernel='bit-sliced' is not for this lattice: a periodic axis has an odd length; use kernel='auto'",
+        ),
+        ("ising sample --shape 4 4 --temperature 1 --kernel magic --output a.h5", "kernel='magic' is unknown"),
+        (
+            "ising sample --shape 4 4 --temperature 1 --moves wolff --output a.h5",
+            "--moves wolff is for --method tempering, not metropolis; leave it out",
+        ),
+        (
+            "ising sample --shape 4 4 --temperature 1 --method exact --ladder fixed --output a.h5",
+            "--ladder fixed is for --method tempering, not exact",
+        ),
+        (
+            "ising sample --shape 4 4 --temperature 1 --method tempering --output a.h5",
+            "method='tempering' needs two or more different temperatures, and got [1.0]",
+        ),
+        (
+            "ising sample --shape 4 4 --temperature 1 2 --method tempering --ladder magic --output a.h5",
+            "ladder='magic' is unknown",
+        ),
         ("ising exact --shape 40 40 --field 0.1 --temperature 2", "no exact method reaches the lattice (40, 40)"),
         ("rbm train --data nothing.h5 --hidden 2 --output a.h5", "nothing.h5 is not a file"),
         ("rbm train --data here.h5 --hidden 2 --output a.h5", "here.h5 cannot be read as a table of numbers"),
@@ -154,6 +266,8 @@ def test_help_has_a_runnable_example(line, capsys):
 
 def test_the_installed_command(tmp_path):
     line = "ising sample --shape 2 2 --temperature 1.8 --chains 50 --draws 30 --output ising.h5"
+    # Compiles the kernel, which takes long enough for a line of progress where it was not done before.
+    assert mcgen(line.replace("ising.h5", str(tmp_path / "first.h5"))) == 0
     command = [sys.executable, "-m", "mcgen.cli", *shlex.split(line)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
@@ -181,21 +295,59 @@ def test_ctrl_c_writes_what_was_trained(folder, capsys, monkeypatch):
     assert "interrupted" in capsys.readouterr().out
 
 
+def interrupt_stream(monkeypatch, temperature, n_blocks, error=KeyboardInterrupt):
+    """Ctrl-C, or another error, at one temperature, after some blocks of five draws."""
+    original = ising.stream
+
+    def stream(lattice, at, **settings):
+        monkeypatch.setattr(sampling, "BYTES_PER_BLOCK", 5 * settings["n_chains"] * lattice.n_sites * np.size(at))
+        for k, block in enumerate(original(lattice, at, **settings)):
+            if k == n_blocks and np.isin(temperature, at):
+                raise error
+            yield block
+
+    monkeypatch.setattr(ising, "stream", stream)
+
+
 def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch):
-    from mcgen import ising
-
-    original = ising.sample
-
-    def interrupt_at_3(lattice, temperature, **settings):
-        if temperature == 3.0:
-            raise KeyboardInterrupt
-        return original(lattice, temperature, **settings)
-
-    monkeypatch.setattr(ising, "sample", interrupt_at_3)
+    interrupt_stream(monkeypatch, 3.0, n_blocks=2)
     assert mcgen(SAMPLE) == 130
-    assert "wrote ising.h5, interrupted: 1 of 2 temperatures" in capsys.readouterr().out
+    assert "wrote ising.h5, interrupted: 1 of 2 temperatures\n" in capsys.readouterr().out
     assert results.load_study("ising.h5").attributes["status"] == "interrupted"
     assert results.load("ising.h5").temperature == 1.8
+
+
+def test_ctrl_c_keeps_the_draws_so_far_of_the_first_temperature(folder, capsys, monkeypatch):
+    interrupt_stream(monkeypatch, 1.8, n_blocks=2)
+    assert mcgen(SAMPLE) == 130
+    assert "wrote ising.h5, interrupted: 10 of 30 draws at T = 1.8\n" in capsys.readouterr().out
+    assert results.load("ising.h5").states.shape == (20, 10, 2, 3)
+
+
+def test_ctrl_c_keeps_the_draws_so_far_of_tempering(folder, capsys, monkeypatch):
+    interrupt_stream(monkeypatch, 5.0, n_blocks=3)
+    assert mcgen(f"{DRAWN} --method tempering --output ising.h5") == 130
+    assert "wrote ising.h5, interrupted: 15 of 20 draws at T = 3, 5\n" in capsys.readouterr().out
+    expected = drawn_by_hand(method="tempering")
+    for run, same in zip(results.load("ising.h5"), expected, strict=True):
+        assert (run.states == same.states[:, :15]).all()
+
+
+def test_a_full_disk_keeps_the_draws_so_far_and_says_so(folder, capsys, monkeypatch):
+    interrupt_stream(monkeypatch, 3.0, n_blocks=2, error=FileError("the disk is full"))
+    assert mcgen(f"{DRAWN} --output ising.h5") == 2
+    assert capsys.readouterr() == (
+        "wrote ising.h5, interrupted: 10 of 20 draws at T = 3\n",
+        "mcgen: the disk is full\n",
+    )
+    assert results.load_study("ising.h5").attributes["status"] == "interrupted"
+
+
+def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypatch):
+    interrupt_stream(monkeypatch, 1.8, n_blocks=0)
+    assert mcgen(SAMPLE) == 130
+    assert capsys.readouterr().err == "mcgen: interrupted; nothing was written\n"
+    assert os.listdir(folder) == []
 
 
 def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
@@ -212,23 +364,11 @@ def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
         return original(*arguments, **settings)
 
     monkeypatch.setattr(rbm, "sample", interrupt_the_second)
-    assert mcgen("rbm sample rbm.h5 --chains 8 --draws 5 --output samples.h5") == 130
+    assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --output samples.h5") == 130
     assert "wrote samples.h5, interrupted: 1 of 2 models" in capsys.readouterr().out
     study = results.load_study("samples.h5")
     assert study.temperatures == (1.8,)
     assert study.attributes["status"] == "interrupted"
-
-
-def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypatch):
-    from mcgen import ising
-
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ising, "sample", interrupt)
-    assert mcgen(SAMPLE) == 130
-    assert capsys.readouterr().err == "mcgen: interrupted; nothing was written\n"
-    assert os.listdir(folder) == []
 
 
 INTERRUPTED = """

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ import xarray
 
 from mcgen import ising, rbm, results
 from mcgen.errors import FileError, InputError
-from mcgen.results import Study
+from mcgen.results import Study, groups, samples
 
 LATTICE = ising.Ising((2, 3), field=0.1)
 
@@ -17,6 +18,11 @@ LATTICE = ising.Ising((2, 3), field=0.1)
 @pytest.fixture(scope="module")
 def runs():
     return [ising.sample(LATTICE, t, n_chains=4, n_draws=5, thin=2, burn_in=3, seed=9) for t in (1.5, 3.0)]
+
+
+@pytest.fixture(scope="module")
+def tempered():
+    return ising.sample(LATTICE, [3.0, 1.5], n_chains=4, n_draws=5, thin=2, burn_in=3, seed=9, method="tempering")
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +52,23 @@ def same(one, other):
     return one == other or (one != one and other != other)
 
 
-def kinds(runs, trained):
+def without_states(run):
+    return dataclasses.replace(run, states=run.states[:, :0])
+
+
+def kinds(runs, tempered, trained):
     model = trained[0].model
     float32 = model.replace(*(array.astype(np.float32) for array in model.parameters))
     drawn = rbm.sample(model, n_chains=3, n_draws=2, seed=4, method="metropolis")
     return {
         "run": runs[0],
         "runs": runs,
+        "run without states": without_states(runs[0]),
+        "runs without states": [without_states(run) for run in runs],
+        "tempering": tempered,
+        "one of tempering": tempered[1],
+        "exact draws": ising.sample(LATTICE, 2.0, n_chains=2, n_draws=3, method="exact"),
+        "bit-sliced": ising.sample(ising.Ising((4, 4)), 2.0, n_chains=8, n_draws=3),
         "model": model,
         "float32 model": float32,
         "models": [model, trained[1].model],
@@ -63,12 +79,14 @@ def kinds(runs, trained):
     }
 
 
-NAMES = ["run", "runs", "model", "float32 model", "models", "trained", "two trained", "rbm samples", "gibbs samples"]
+ISING = ["run", "runs", "run without states", "runs without states", "tempering", "one of tempering", "exact draws"]
+ISING += ["bit-sliced"]
+NAMES = [*ISING, "model", "float32 model", "models", "trained", "two trained", "rbm samples", "gibbs samples"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_saved_is_loaded(name, runs, trained, tmp_path):
-    what = kinds(runs, trained)[name]
+def test_what_is_saved_is_loaded(name, runs, tempered, trained, tmp_path):
+    what = kinds(runs, tempered, trained)[name]
     path = results.save(tmp_path / "file.h5", what)
     again = results.load(path)
     assert type(again) is type(what)
@@ -97,8 +115,8 @@ def test_a_whole_study_is_loaded(runs, trained, tmp_path):
 
 
 @pytest.mark.parametrize("name", [*NAMES, "study"])
-def test_files_open_in_xarray_and_every_axis_has_a_scale(name, runs, trained, tmp_path):
-    what = (kinds(runs, trained) | {"study": whole_study(runs, trained)})[name]
+def test_files_open_in_xarray_and_every_axis_has_a_scale(name, runs, tempered, trained, tmp_path):
+    what = (kinds(runs, tempered, trained) | {"study": whole_study(runs, trained)})[name]
     path = results.save(tmp_path / "file.h5", what)
     with xarray.open_datatree(path, engine="h5netcdf") as tree:
         tree.load()
@@ -106,6 +124,16 @@ def test_files_open_in_xarray_and_every_axis_has_a_scale(name, runs, trained, tm
             assert tree["samples/states"].dims == ("temperature", "chain", "draw", "site_0", "site_1")
             assert tree["samples/temperature"].values.tolist() == [1.5, 3.0]
             assert (tree["samples/states"].sel(temperature=3.0).values == runs[1].states).all()
+            assert (tree["samples/magnetization"].values[1] == runs[1].magnetization).all()
+            assert tree["samples"].attrs["kernel"] == "single-flip"
+        if name == "runs without states":
+            assert "states" not in tree["samples"]
+            assert tree["samples/energy"].dims == ("temperature", "chain", "draw")
+        if name == "tempering":
+            exchange = tree["exchange"]
+            assert exchange["temperature"].values.tolist() == tempered[0].exchange.temperatures.tolist()
+            assert exchange["swap_rates"].dims == ("pair",)
+            assert int(exchange["n_sweeps"]) == 10
         if name == "run":
             assert tree["samples/states"].dims == ("chain", "draw", "site_0", "site_1")
             assert float(tree["samples/temperature"]) == 1.5
@@ -154,13 +182,67 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(runs, tmp_path,
     before = path.read_bytes()
 
     def disk_full(*_):
-        raise OSError(28, "No space left on device")
+        raise OSError(28, "No space left on device (of HDF5,\nmany lines long)")
 
-    monkeypatch.setattr(results, "_write_samples", disk_full)
-    with pytest.raises(FileError, match=r"cannot be written.*No space left"):
+    monkeypatch.setattr(samples, "write", disk_full)
+    with pytest.raises(FileError, match=r"cannot be written \(No space left on device\); choose another path"):
         results.save(path, runs[1], overwrite=True)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["file.h5"]
+
+
+def test_files_of_version_1_have_no_magnetization_and_kernel(runs, tmp_path):
+    path = results.save(tmp_path / "file.h5", runs)
+    with h5py.File(path, "a") as file:
+        del file["samples/magnetization"], file["samples"].attrs["kernel"]
+        file.attrs["schema_version"] = 1
+    assert same(results.load(path), runs)
+    assert same(results.load(path, keep_states=False), [without_states(run) for run in runs])
+
+
+def test_states_can_stay_in_the_file(runs, tmp_path, monkeypatch):
+    path = results.save(tmp_path / "file.h5", runs)
+    names, original = [], groups.Entries.get
+    monkeypatch.setattr(groups.Entries, "get", lambda self, name: names.append(name) or original(self, name))
+    assert same(results.load(path, keep_states=False), [without_states(run) for run in runs])
+    assert "energy" in names
+    assert "states" not in names
+
+
+def test_random_spins_take_little_more_than_a_bit(tmp_path):
+    run = ising.sample(ising.Ising((16, 16)), 1000.0, n_chains=64, n_draws=100, thin=1, burn_in=5, seed=1)
+    with h5py.File(results.save(tmp_path / "file.h5", run)) as file:
+        states, energy = file["samples/states"], file["samples/energy"]
+        assert 8 * states.id.get_storage_size() < 1.25 * states.size
+        assert states.scaleoffset == 0  # the range of each chunk is found, so that nothing can be lost
+        assert energy.shuffle
+        for dataset in (states, energy):
+            assert dataset.compression == "gzip"
+            assert np.prod(dataset.chunks) * dataset.dtype.itemsize <= 2**20
+
+
+@pytest.mark.parametrize(
+    "shape", [(5,), (1 << 21,), (3, 2**20 + 1), (128, 200, 64, 64), (1, 1, 4096, 4096), (7, 9, 1, 3)]
+)
+@pytest.mark.parametrize("n_bytes", [1, 8])
+def test_chunks(shape, n_bytes):
+    chunk = groups.chunk_shape(shape, n_bytes)
+    size = int(np.prod(chunk)) * n_bytes
+    assert size <= 2**20
+    assert all(1 <= c <= length for c, length in zip(chunk, shape, strict=True))
+    assert size > 2**18 or chunk == shape
+    # Evenly cut: the last chunk of an axis is not much shorter than the others.
+    for c, length in zip(chunk, shape, strict=True):
+        assert c * -(-length // c) - length < -(-length // c)
+
+
+def test_a_full_disk_is_noticed_before_hdf5_is(runs, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**22))
+    with pytest.raises(FileError, match=r"has 4 MB left, and 4 MB are needed to go on; .* free some space") as caught:
+        results.save(tmp_path / "file.h5", runs)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_list_of_models_has_no_temperatures(trained, tmp_path):
@@ -170,7 +252,7 @@ def test_a_list_of_models_has_no_temperatures(trained, tmp_path):
         assert tree["model/weights"].dims == ("entry", "visible", "hidden")
 
 
-def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tmp_path):
+def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tempered, tmp_path):
     def again(**changes):
         settings = {"n_chains": 4, "n_draws": 5, "thin": 2, "burn_in": 3, "seed": 1} | changes
         return ising.sample(settings.pop("lattice", LATTICE), 2.0, **settings)
@@ -179,8 +261,12 @@ def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tmp_path):
         "thin": again(thin=3),
         "method": again(method="heatbath"),
         "shape": again(n_draws=6),
-        "lattice": again(lattice=ising.Ising((2, 3))),
+        "lattice": again(lattice=ising.Ising((2, 3), field=0.1, periodic=(True, False))),
+        "couplings": again(lattice=ising.Ising((2, 3), coupling=1.5, field=0.1)),
         "fields": again(lattice=ising.Ising((2, 3), field=0.1 + 1e-9)),
+        "kernel": dataclasses.replace(runs[1], kernel="bit-sliced"),
+        "exchange": dataclasses.replace(runs[1], exchange=tempered[0].exchange),
+        "number of draws": dataclasses.replace(runs[1], energy=runs[1].energy[:, :4]),
     }.items():
         with pytest.raises(InputError, match=f"samples 0 and 1 differ in {what}.* files of their own"):
             results.save(tmp_path / "file.h5", [runs[0], other])
@@ -232,7 +318,7 @@ def empty(path, runs):
         (lambda path, runs: None, "is not a file; check the path"),
         (lambda path, runs: path.write_text("hello"), "is not an HDF5 file"),
         (foreign, "was not written by mcgen"),
-        (from_the_future, "schema version 99, this mcgen reads up to 1; install a newer mcgen"),
+        (from_the_future, "schema version 99, this mcgen reads up to 2; install a newer mcgen"),
         (damaged, "cannot be read|is not an HDF5 file"),
         (without_energy, "cannot be read .*energy.*damaged or incomplete"),
         (empty, "holds no results"),
@@ -274,6 +360,12 @@ def test_bad_rows(content, error, words, tmp_path):
     (tmp_path / "rows.txt").write_text(content)
     with pytest.raises(error, match=words):
         results.load_rows(tmp_path / "rows.txt")
+
+
+def test_energies_are_no_rows(runs, tmp_path):
+    path = results.save(tmp_path / "energies.h5", without_states(runs[0]))
+    with pytest.raises(FileError, match="holds energies and magnetisations but no states; sample again without"):
+        results.load_rows(path)
 
 
 def test_models_are_no_rows(tmp_path):

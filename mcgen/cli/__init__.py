@@ -1,0 +1,84 @@
+"""The `mcgen` command.
+
+Numbers go to standard output, progress to standard error. A bad argument, file or size ends with one line that names
+the value, the limit and the way out, and exit status 2. Rooms are imported inside the commands: `mcgen --help` is
+quick.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+
+from mcgen.cli import ising, rbm
+from mcgen.cli.arguments import Parser, command, output_arguments
+from mcgen.errors import McgenError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the `mcgen` command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 2 after an error that a message explains, 130 after Ctrl-C.
+
+    Examples
+    --------
+    >>> from mcgen.cli import main
+    >>> main(["ising", "exact", "--shape", "2", "2", "--temperature", "2.0"])
+    T = 2, by enumeration
+    log Z                          4.7977137475
+    free energy per site          -2.3988568737
+    energy per site               -1.8008253628
+    heat capacity per site         0.3610959875
+    entropy per site               0.2990157554
+    |magnetization| per site       0.9337091730
+    susceptibility per site        1.8344240106
+    0
+    """
+    arguments = parser().parse_args(argv)
+    warnings.showwarning = _show_warning
+    try:
+        return arguments.run(arguments) or 0
+    except McgenError as error:
+        print(f"mcgen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"mcgen: {str(interrupt) or 'interrupted; nothing was written'}", file=sys.stderr)
+        return 130
+
+
+def _show_warning(message: Warning, *_: object, **__: object) -> None:
+    print(f"mcgen: warning: {message}", file=sys.stderr)
+
+
+def parser() -> Parser:
+    """The parser of the whole command."""
+    top = Parser(prog="mcgen", description="Monte Carlo for physics, checked against exact partition functions.")
+    rooms = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    ising.add_commands(rooms)
+    rbm.add_commands(rooms)
+    words = "Draw figures of trained models."
+    report = command(rooms, "report", _report, words, "mcgen report rbm.h5 --output report.png")
+    report.add_argument("file", help="HDF5 file with trained models")
+    output_arguments(report)
+    command(rooms, "info", _info, "Print versions, devices and libraries.", "mcgen info")
+    return top
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from mcgen import report
+
+    print(f"wrote {report.report(arguments.file, arguments.output, arguments.overwrite)}")
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from mcgen import info
+
+    print(info.describe())

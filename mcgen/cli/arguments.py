@@ -1,0 +1,97 @@
+"""What the commands have in common: their parser, arguments that several take, words that several print."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """One line for each error."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with one line and status 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults in the help, but for those that say nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None or action.default is False else super()._get_help_string(action)
+
+
+def command(where: argparse._SubParsersAction, name: str, run: Callable, words: str, example: str) -> Parser:
+    """A parser for one command, with an example in its help."""
+    parser = where.add_parser(
+        name,
+        help=words,
+        description=words,
+        epilog=f"example: {example}",
+        formatter_class=_Help,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def checkpoint_argument(command: Parser, default: str | None) -> None:
+    """Where a long exact sum is kept."""
+    words = "where Ctrl-C leaves a long sum, and where the same command goes on from"
+    command.add_argument("--checkpoint", default=default, help=words + (" (default: FILE.checkpoint)" * (not default)))
+
+
+def one_of(path: str, k: int, n: int) -> str:
+    """The name of part k of n: numbered if there are several."""
+    return path if n == 1 else f"{path}-{k + 1}"
+
+
+def device_argument(command: Parser) -> None:
+    """Where kernels run."""
+    command.add_argument("--device", default="cpu", help="cpu or cuda")
+
+
+def either(choices: Sequence[str]) -> str:
+    """The choices in words."""
+    return ", ".join(choices[:-1]) + " or " + choices[-1]
+
+
+def sampling_arguments(
+    command: Parser, chains: int, draws: int, thin: int, burn_in: int, methods: tuple[str, ...]
+) -> None:
+    """How many draws, of what, and how."""
+    command.add_argument("--chains", type=int, default=chains, help="independent Markov chains")
+    command.add_argument("--draws", type=int, default=draws, help="states kept of each chain")
+    command.add_argument("--thin", type=int, default=thin, help="sweeps between kept states")
+    command.add_argument("--burn-in", type=int, default=burn_in, help="sweeps before the first kept state")
+    command.add_argument("--method", default=methods[0], help=either(methods))
+    command.add_argument("--seed", type=int, default=0, help="0 to 2**64 - 1")
+    device_argument(command)
+
+
+def output_arguments(command: Parser) -> None:
+    """Where the results go."""
+    command.add_argument("--output", required=True, help="file to write")
+    command.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+
+
+def configuration(arguments: argparse.Namespace) -> dict:
+    """What the file remembers of the command."""
+    return {name: value for name, value in vars(arguments).items() if name != "run"}
+
+
+def sampling_settings(arguments: argparse.Namespace) -> dict:
+    """What both `sample` functions take, but for the seed."""
+    return {
+        "n_chains": arguments.chains,
+        "n_draws": arguments.draws,
+        "thin": arguments.thin,
+        "burn_in": arguments.burn_in,
+        "method": arguments.method,
+        "device": arguments.device,
+        "progress": True,
+    }
+
+
+def per_site(summary: dict, n_sites: int) -> str:
+    """The line of observables."""
+    words = (("energy", "energy"), ("abs_magnetization", "|magnetization|"), ("heat_capacity", "heat capacity"))
+    return ", ".join(f"{word} {summary[name].scaled(1 / n_sites)}" for name, word in words) + " per site"

@@ -1,0 +1,157 @@
+"""`mcgen ising`: sample lattices, and print what is exact about them."""
+
+import argparse
+
+from mcgen.cli.arguments import (
+    Parser,
+    checkpoint_argument,
+    command,
+    configuration,
+    device_argument,
+    either,
+    one_of,
+    output_arguments,
+    per_site,
+    sampling_arguments,
+    sampling_settings,
+)
+from mcgen.errors import FileError, InputError
+
+METHODS = ("metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact")
+
+
+def add_commands(rooms: argparse._SubParsersAction) -> None:
+    """Add `mcgen ising` to the parser."""
+    ising = rooms.add_parser("ising", help="Ising lattices: sample, exact")
+    ising = ising.add_subparsers(required=True, metavar="WHAT")
+    sample = command(
+        ising, "sample", _sample, "Draw spin states by Monte Carlo. They are written to the file as they come.",
+        "mcgen ising sample --shape 8 8 --temperature 1.8 2.269 3.0 --seed 7 --output ising.h5",
+    )  # fmt: skip
+    _lattice(sample)
+    sampling_arguments(sample, chains=128, draws=200, thin=10, burn_in=500, methods=METHODS)
+    add = sample.add_argument
+    add("--kernel", default="auto", help="of single flips: auto, bit-sliced or single-flip")
+    add("--moves", default=None, help="of tempering, between swaps: " + either(METHODS[:4]) + " (default: metropolis)")
+    add("--ladder", default=None, help="of tempering: adaptive, with temperatures added, or fixed (default: adaptive)")
+    add("--no-states", action="store_true", help="keep energies and magnetisations only")
+    output_arguments(sample)
+    exact = command(
+        ising, "exact", _exact, "Print exact thermodynamics, by the quickest method that can.",
+        "mcgen ising exact --shape 8 8 --temperature 2.269",
+    )  # fmt: skip
+    _lattice(exact)
+    exact.add_argument("--method", default="auto", help="auto, enumeration, transfer or kaufman")
+    checkpoint_argument(exact, "mcgen-ising-exact.checkpoint")
+    device_argument(exact)
+
+
+def _lattice(command: Parser) -> None:
+    command.add_argument("--shape", type=int, nargs="+", required=True, metavar="L", help="sites along each axis")
+    command.add_argument("--temperature", type=float, nargs="+", required=True, metavar="T", help="k_B = 1")
+    command.add_argument("--coupling", type=float, default=1.0, help="J, positive is ferromagnetic")
+    command.add_argument("--field", type=float, default=0.0, help="B")
+    command.add_argument("--open", action="store_true", help="open boundaries instead of periodic ones")
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from mcgen import checks, ising, results, rng
+
+    lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
+    temperatures = [checks.positive("temperature", one) for one in arguments.temperature]
+    settings = _settings(arguments)
+    if arguments.method == "tempering":  # all temperatures together
+        runs = [(temperatures, arguments.seed)]
+    else:
+        runs = [(one, rng.derive(arguments.seed, k)) for k, one in enumerate(temperatures)]
+    file = stopped = None
+    try:
+        with results.stream_samples(
+            arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments)
+        ) as file:
+            for k, (temperature, seed) in enumerate(runs):
+                for block in ising.stream(lattice, temperature, seed=seed, **settings):
+                    file.append(block)
+                if k == 0:
+                    print(_how(file.runs[0], settings["moves"]))
+                _report(file.runs)
+    except (KeyboardInterrupt, FileError) as caught:
+        if file is None or file.kept == (0, 0):
+            raise
+        stopped = caught
+    n_temperatures, n_draws = file.kept
+    missing = f"{n_temperatures} of {len(temperatures)} temperatures"
+    if n_draws < arguments.draws:
+        missing = f"{n_draws} of {arguments.draws} draws at T = " + ", ".join(
+            f"{run.temperature:g}" for run in file.runs
+        )
+    print(f"wrote {arguments.output}" + f", interrupted: {missing}" * (stopped is not None))
+    if isinstance(stopped, FileError):
+        raise stopped
+    return 130 if stopped else 0
+
+
+def _settings(arguments: argparse.Namespace) -> dict:
+    """What `ising.stream` takes, but for the seed."""
+    settings = sampling_settings(arguments) | {"keep_states": not arguments.no_states, "kernel": arguments.kernel}
+    for name, default in (("moves", "metropolis"), ("ladder", "adaptive")):
+        value = getattr(arguments, name)
+        if value is not None and arguments.method != "tempering":
+            raise InputError(
+                f"--{name} {value} is for --method tempering, not {arguments.method}; leave it out, or temper"
+            )
+        settings[name] = value or default
+    return settings
+
+
+def _how(run, moves: str) -> str:  # noqa: ANN001 - the rooms are imported late
+    """What drew a run."""
+    of_moves = f" of {moves} moves" * (run.method == "tempering")
+    return f"method {run.method}{of_moves}, kernel {run.kernel}"
+
+
+def _report(runs: list) -> None:
+    """Print the observables of runs; warn where their burn-in was too short."""
+    from mcgen import observables
+    from mcgen.ising.sampling import warn_of_short_burn_in
+
+    for run in runs:
+        if run.method != "exact":
+            warn_of_short_burn_in(run.energy, run.magnetization, run.temperature, run.thin)
+        summary = observables.summary(run, run.lattice, run.temperature)
+        print(f"T = {run.temperature:g}: {per_site(summary, run.lattice.n_sites)}")
+    exchange = runs[0].exchange
+    if exchange is not None:
+        _report_exchange(exchange, len(runs[0].energy))
+
+
+def _report_exchange(exchange, n_chains: int) -> None:  # noqa: ANN001
+    """Print how configurations moved along the ladder."""
+    ladder, rates = exchange.temperatures, exchange.swap_rates
+    print(f"ladder of {len(ladder)} temperatures: " + " ".join(f"{temperature:.4g}" for temperature in ladder))
+    tried = [k for k, rate in enumerate(rates) if rate == rate]
+    if len(tried) < len(rates):
+        print(f"swaps were tried between {len(tried)} of {len(rates)} pairs of neighbours: there were too few sweeps")
+        return
+    lowest = int(rates.argmin())
+    print(
+        f"lowest swap rate {rates[lowest]:.3f}, between T = {ladder[lowest]:.4g} and {ladder[lowest + 1]:.4g}; "
+        f"{exchange.round_trips} round trips of {len(ladder) * n_chains} configurations in {exchange.n_sweeps} sweeps"
+    )
+
+
+def _exact(arguments: argparse.Namespace) -> None:
+    from mcgen import ising
+
+    lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
+    for k, temperature in enumerate(arguments.temperature):
+        checkpoint = one_of(arguments.checkpoint, k, len(arguments.temperature))
+        thermo = ising.exact.thermodynamics(
+            lattice, temperature, arguments.device, arguments.method, progress=True, checkpoint=checkpoint
+        )
+        print(f"T = {temperature:g}, by {thermo.method}")
+        print(f"{'log Z':26} {thermo.log_partition:16.10f}")
+        for name in ("free_energy", "energy", "heat_capacity", "entropy", "abs_magnetization", "susceptibility"):
+            words = name.replace("abs_magnetization", "|magnetization|").replace("_", " ") + " per site"
+            value = getattr(thermo, name) / lattice.n_sites
+            print(f"{words:26} {value:16.10f}" if value == value else f"{words:26} not given by this method")

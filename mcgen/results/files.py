@@ -1,0 +1,103 @@
+"""Files as a whole: checked before work starts, written beside and renamed, marked with where they came from."""
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from mcgen import provenance
+from mcgen.errors import FileError
+
+SCHEMA_VERSION = 2
+
+# For what HDF5 still has to write of any file: its indices, scales and attributes.
+BYTES_TO_FINISH = 1 << 22
+
+
+@contextlib.contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; renamed to `path` when all went well, removed otherwise.
+
+    Raises
+    ------
+    FileError
+        If writing fails.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())  # the content is on the disk before the name is
+        os.replace(beside, path)  # noqa: PTH105 - the atomic rename is the point
+    except FileError:
+        raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error  # what HDF5 adds to it is many lines long
+        raise FileError(f"{path} cannot be written ({reason}); choose another path or free some space") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def check_output(path: str | Path, overwrite: bool = False) -> Path:
+    """The path as a `Path`, checked to be writable before work starts.
+
+    Raises
+    ------
+    FileError
+        If it exists and overwrite is false, it is a folder, or its folder is not there or not writable.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists; choose another name, or overwrite it (overwrite=True, --overwrite)")
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileError(f"the folder {folder} of {path.name} does not exist; create it first")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"the folder {folder} of {path.name} is not writable; choose another one")
+    return path
+
+
+def check_room(file: h5py.File, n_bytes: int) -> None:
+    """Raise `FileError` if the disk has no room for n_bytes more: HDF5 crashes where it is not let to finish a file.
+
+    Parameters
+    ----------
+    file : h5py.File
+    n_bytes : int
+    """
+    free = shutil.disk_usage(Path(file.filename).parent).free
+    if free < n_bytes + BYTES_TO_FINISH:
+        raise FileError(
+            f"the disk of {Path(file.filename).parent.resolve()} has {free / 1e6:.0f} MB left, and "
+            f"{(n_bytes + BYTES_TO_FINISH) / 1e6:.0f} MB are needed to go on; choose another path or free some space"
+        )
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the end of the `with` statement: h5py ignores exceptions in places, and it would get lost."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield  # Ctrl-C is not raised here
+        return
+    caught = []
+    handler = signal.signal(signal.SIGINT, lambda *arguments: caught.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
+
+
+def sign(file: h5py.File, configuration: dict, status: str) -> None:
+    """Write the root attributes: the version of the schema, and where the file came from."""
+    file.attrs["schema_version"] = SCHEMA_VERSION
+    for name, value in provenance.attributes(configuration, status).items():
+        file.attrs[name] = value

@@ -1,0 +1,81 @@
+"""The groups /lattice, /model and /training: what was sampled and what was learned."""
+
+import json
+from collections.abc import Sequence
+
+import h5py
+import numpy as np
+
+from mcgen import ising, rbm
+from mcgen.results.groups import AXES, Entries, Group
+
+PARAMETERS = ("weights", "visible_bias", "hidden_bias")
+
+
+def write_lattice(file: h5py.File, lattice: ising.Ising) -> None:
+    """Write the group /lattice."""
+    group = Group(file, "lattice")
+    sites = tuple(f"site_{axis}" for axis in range(lattice.n_dims))
+    group.add("coupling", ("direction", *sites), [lattice.coupling])
+    group.add("field", sites, [lattice.field])
+    group.hdf.attrs["shape"] = np.array(lattice.shape, np.int64)
+    group.hdf.attrs["periodic"] = np.array(lattice.periodic, np.int8)
+    group.close()
+
+
+def read_lattice(group: h5py.Group) -> ising.Ising:
+    """The group /lattice."""
+    return ising.Ising(
+        tuple(int(length) for length in group.attrs["shape"]),
+        group["coupling"][()],
+        group["field"][()],
+        tuple(bool(flag) for flag in group.attrs["periodic"]),
+    )
+
+
+def write_models(group: Group, models: Sequence[rbm.RBM]) -> None:
+    """Write the group /model."""
+    first = models[0]
+    group.hdf.attrs.update(kind="rbm", visible_units=first.visible.name, hidden_units=first.hidden.name)
+    for name, dimensions in zip(PARAMETERS, (("visible", "hidden"), ("visible",), ("hidden",)), strict=True):
+        group.add(name, dimensions, [getattr(model, name) for model in models])
+
+
+def read_models(entries: Entries) -> tuple[rbm.RBM, ...]:
+    """The group /model."""
+    kinds = (str(entries.group.attrs["visible_units"]), str(entries.group.attrs["hidden_units"]))
+    return tuple(rbm.RBM(*arrays, *kinds) for arrays in zip(*map(entries.get, PARAMETERS), strict=True))
+
+
+def write_training(group: Group, trained: Sequence[rbm.Trained]) -> np.ndarray:
+    """Write the group /training; returns its epochs."""
+    length = max(len(one.history["epoch"]) for one in trained)
+    for name in trained[0].history:
+        if name == "epoch":
+            continue
+        # A training that was interrupted is shorter than the others.
+        columns = [
+            np.pad(one.history[name], (0, length - len(one.history[name])), constant_values=np.nan) for one in trained
+        ]
+        group.add(name, ("epoch",), columns)
+    group.add("n_epochs", (), [len(one.history["epoch"]) for one in trained])
+    group.add("interrupted", (), [np.int8(one.interrupted) for one in trained])
+    fewest = min(len(one.chains) for one in trained)  # an interrupted training may have stopped at a smaller batch
+    group.add("chains", ("chain", "visible"), [one.chains[:fewest] for one in trained])
+    group.hdf.attrs["settings"] = json.dumps([one.settings for one in trained], default=str)
+    return np.arange(1, length + 1)
+
+
+def read_training(entries: Entries, models: Sequence[rbm.RBM]) -> tuple[rbm.Trained, ...]:
+    """The group /training."""
+    settings = json.loads(entries.group.attrs["settings"])
+    skipped = {"epoch", *AXES, "chain", "visible", "chains", "interrupted", "n_epochs"}
+    names = [name for name in entries.group if name not in skipped]
+    columns = {name: entries.get(name) for name in names}
+    chains, interrupted, lengths = (entries.get(name) for name in ("chains", "interrupted", "n_epochs"))
+    trained = []
+    for k, model in enumerate(models):
+        length = int(lengths[k])
+        history = {"epoch": np.arange(1, length + 1)} | {name: columns[name][k][:length] for name in names}
+        trained.append(rbm.Trained(model, history, chains[k], settings[k], bool(interrupted[k])))
+    return tuple(trained)

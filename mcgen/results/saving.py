@@ -1,0 +1,93 @@
+"""Write whole results."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mcgen.results import models, samples
+from mcgen.results.files import check_output, sign, written_beside
+from mcgen.results.groups import Group
+from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, own_configuration
+
+
+def save(
+    path: str | Path,
+    what: object,
+    overwrite: bool = False,
+    configuration: dict | None = None,
+    status: str = "complete",
+) -> Path:
+    """Write results to an HDF5 file: beside it first and then renamed, so that no half-written file has its name.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : ising.Samples, rbm.Samples, RBM, Trained, Study, or a list of one of the first four
+    overwrite : bool
+        Whether a file that is there may be replaced.
+    configuration : dict, optional
+        All settings of the run, kept as JSON in the root attribute `configuration`.
+    status : {"complete", "interrupted"}
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If the path exists and overwrite is false, or cannot be written.
+    InputError
+        If `what` is of another type, or the entries of a list differ in more than temperature, seed and numbers.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from mcgen import rbm, results
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.h5"
+    >>> _ = results.save(path, rbm.RBM.random(n_visible=4, n_hidden=2, seed=1))
+    >>> results.load(path)
+    RBM(n_visible=4, n_hidden=2, visible='bernoulli', hidden='bernoulli', dtype='float64')
+    """
+    path = check_output(path, overwrite)
+    study = as_study(what)
+    check_alike("samples", study.samples, of_samples)
+    check_alike("models", study.models, of_model)
+    if configuration is None:
+        configuration = own_configuration(study)
+    with written_beside(path) as beside, h5py.File(beside, "w") as file:
+        sign(file, configuration, status)
+        _write(file, study)
+    return path
+
+
+def _write(file: h5py.File, study: Study) -> None:
+    count = max(len(study.samples), len(study.models), len(study.trained), len(study.temperatures))
+    axis = ("temperature" if study.temperatures else "entry") if count > 1 else ""
+    coordinates = {}
+    if study.temperatures:
+        coordinates["temperature"] = np.array(study.temperatures if axis else study.temperatures[0])
+    if study.lattice is not None:
+        models.write_lattice(file, study.lattice)
+    if study.samples:
+        group = Group(file, "samples", axis)
+        samples.write(group, study.samples)
+        group.close(coordinates)
+        exchange = getattr(study.samples[0], "exchange", None)
+        if exchange is not None:
+            samples.write_exchange(file, exchange)
+    if study.models:
+        group = Group(file, "model", axis)
+        models.write_models(group, study.models)
+        group.close(coordinates)
+    if study.trained:
+        group = Group(file, "training", axis)
+        epochs = models.write_training(group, study.trained)
+        group.close(coordinates | {"epoch": epochs})
+    for name, columns in (("exact", study.exact), ("observables", study.observables)):
+        if columns:
+            group = Group(file, name, axis)
+            for column, values in columns.items():
+                group.add(column, (), list(np.atleast_1d(values)))
+            group.close(coordinates)

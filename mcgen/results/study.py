@@ -1,0 +1,106 @@
+"""What one file can hold, and which objects fit together into one."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mcgen import ising, rbm
+from mcgen.errors import InputError
+from mcgen.results.groups import Columns
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Everything that one file can hold. Lists have one entry for each temperature.
+
+    Attributes
+    ----------
+    temperatures : tuple of float
+        Empty where there is no temperature.
+    lattice : Ising or None
+    samples : tuple of ising.Samples or rbm.Samples
+    models : tuple of RBM
+    trained : tuple of Trained
+        Their models are `models`.
+    exact, observables : dict of arrays over temperature
+    attributes : dict
+        Root attributes of the file that it was loaded from.
+    """
+
+    temperatures: tuple[float, ...] = ()
+    lattice: ising.Ising | None = None
+    samples: tuple = ()
+    models: tuple = ()
+    trained: tuple = ()
+    exact: Columns = dataclasses.field(default_factory=dict)
+    observables: Columns = dataclasses.field(default_factory=dict)
+    attributes: dict = dataclasses.field(default_factory=dict)
+
+
+def as_study(what: object) -> Study:
+    """Any object that can be saved, as a Study."""
+    if isinstance(what, Study):
+        return what
+    things = tuple(what) if isinstance(what, Sequence) else (what,)
+    if things and all(isinstance(thing, ising.Samples) for thing in things):
+        return Study(tuple(run.temperature for run in things), things[0].lattice, samples=things)
+    if things and all(isinstance(thing, rbm.Samples) for thing in things):
+        return Study(samples=things, models=tuple(run.model for run in things))
+    if things and all(isinstance(thing, rbm.Trained) for thing in things):
+        return Study(trained=things, models=tuple(one.model for one in things))
+    if things and all(isinstance(thing, rbm.RBM) for thing in things):
+        return Study(models=things)
+    raise InputError(f"a {type(what).__name__} cannot be saved; give samples, a model, a training result, or a Study")
+
+
+def own_configuration(study: Study) -> dict:
+    """The settings that the objects themselves remember."""
+    if study.trained:
+        return dict(study.trained[0].settings)
+    if study.samples:
+        run = study.samples[0]
+        return {name: getattr(run, name) for name in ("method", "seed", "thin", "burn_in", "device")}
+    return {}
+
+
+def of_samples(run: ising.Samples | rbm.Samples) -> dict:
+    """What a file keeps once for all its samples."""
+    same = {name: getattr(run, name) for name in ("method", "thin", "burn_in", "device")} | {"shape": run.states.shape}
+    if isinstance(run, ising.Samples):
+        same |= {
+            "number of draws": run.energy.shape,
+            "kernel": run.kernel,
+            "lattice": (run.lattice.shape, run.lattice.periodic),
+            "couplings": run.lattice.coupling,
+            "fields": run.lattice.field,
+            "exchange": _bytes(run.exchange),
+        }
+    return same
+
+
+def of_model(model: rbm.RBM) -> dict:
+    """What a file keeps once for all its models."""
+    return {"units": (model.visible.name, model.hidden.name), "shape": model.weights.shape, "dtype": model.dtype.name}
+
+
+def check_alike(name: str, entries: Sequence, properties: Callable[[object], dict]) -> None:
+    """Raise `InputError` if the entries of one file differ in what the file keeps only once."""
+    if not entries:
+        return
+    first = properties(entries[0])
+    for number, entry in enumerate(entries[1:], start=1):
+        other = properties(entry)
+        for what, value in first.items():
+            if not _equal(value, other[what]):
+                shown = f" ({value} and {other[what]})" if isinstance(value, str | int | tuple) else ""
+                raise InputError(f"{name} 0 and {number} differ in {what}{shown}; save them in files of their own")
+
+
+def _equal(one: object, other: object) -> bool:
+    # Couplings may be many numbers, and those of one sampling are one array.
+    return one is other or (np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other)
+
+
+def _bytes(exchange: object | None) -> bytes:
+    return b"" if exchange is None else b"".join(np.asarray(x).tobytes() for x in dataclasses.astuple(exchange))
