@@ -167,8 +167,9 @@ def sample(
         "ladder": ladder,
     }  # fmt: skip
     if np.ndim(temperature) == 1 and method != "tempering":
-        seeds = [rng.derive(seed, k) for k in range(len(temperature))]
-        return [sample(lattice, one, seed=own, **settings) for one, own in zip(temperature, seeds, strict=True)]
+        temperatures = [checks.positive("temperature", one) for one in temperature]
+        seeds = [rng.derive(seed, k) for k in range(len(temperatures))]
+        return [sample(lattice, one, seed=own, **settings) for one, own in zip(temperatures, seeds, strict=True)]
     runs: list[Samples] = []
     first = 0
     for block in stream(lattice, temperature, seed=seed, **settings):
@@ -247,6 +248,8 @@ def stream(
 ) -> Iterator[Samples | list[Samples]]:
     """Draw the states that `sample` draws, in blocks of at most 64 MB, for runs that do not fit into memory.
 
+    A single draw of all chains is never divided; method="exact" draws everything in one block.
+
     Arguments and errors are those of `sample`, but that only tempering takes several temperatures. All arguments are
     checked before the iterator is returned.
 
@@ -283,7 +286,7 @@ def stream(
         walkers: object = _ExactDraws(lattice, temperatures[0], n_chains, seed, device)
         n_sweeps = 0
     else:
-        single = moves if method == "tempering" else method
+        single = checks.choice("moves", moves, MOVES) if method == "tempering" else method
         choose_walkers(lattice, single, n_chains, device, kernel)  # errors before work
         state = _initial_states(lattice, n_chains, initial, seed)
         states = np.repeat(state[None], len(temperatures), axis=0)
@@ -315,6 +318,7 @@ def stream(
                 for k in range(len(temperatures))
             ]
             yield runs if np.ndim(temperature) == 1 else runs[0]
+            del block, runs  # before the next block is drawn
 
     return blocks()
 
@@ -345,9 +349,8 @@ def _draws(
             bar.update(n_now)
         for first in range(0, n_draws, most_draws):
             n_now = min(most_draws, n_draws - first)
-            block = walkers.draw(n_now, thin, keep_states)
+            yield walkers.draw(n_now, thin, keep_states)  # held by whoever takes it alone
             bar.update(n_now * thin)
-            yield block
 
 
 class _ExactDraws:

@@ -41,8 +41,9 @@ def check_burn_in(series: np.ndarray, thin: int = 1) -> BurnIn:
     """Whether the first draws of the chains differ from the later ones, as they do if the burn-in was too short.
 
     Nothing is assumed about the autocorrelation time or the distribution of the draws. A chain that has reached its
-    distribution looks the same in both directions of time (detailed balance), so the mean of its first l draws less
-    that of its last l draws, d, has a symmetric distribution, and over independent chains
+    distribution looks the same in both directions of time (by detailed balance; sweeps in a fixed order break it
+    slightly, and still leave the mean below at 0), so the mean of its first l draws less that of its last l draws, d,
+    has a symmetric distribution, and over independent chains
 
         P(|sum d| / sqrt(sum d^2) >= z) <= 2 exp(-z^2 / 2),    l = 1, 2, 4, ..., half a chain,
 

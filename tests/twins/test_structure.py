@@ -76,10 +76,27 @@ RANKS = [
     {"reweighting.combination"},
     {"reweighting.combining"},
     {"reweighting.__init__"},
-    {"results"},
+    {
+        "results.__init__",
+        "results.files",
+        "results.groups",
+        "results.loading",
+        "results.models",
+        "results.rows",
+        "results.samples",
+        "results.saving",
+        "results.streaming",
+        "results.study",
+    },
     {"evaluation"},
     {"report", "info"},
-    {"cli"},
+    {
+        "cli.__init__",
+        "cli.__main__",
+        "cli.arguments",
+        "cli.ising",
+        "cli.rbm",
+    },
 ]
 RANK = {module: rank for rank, modules in enumerate(RANKS) for module in modules}
 MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py"))
