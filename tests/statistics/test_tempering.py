@@ -132,5 +132,5 @@ def test_round_trips_of_free_configurations():
 
 def test_a_ladder_of_too_many_temperatures_is_refused(monkeypatch):
     monkeypatch.setattr(tempering, "MOST_TEMPERATURES", 5)
-    with pytest.raises(InputError, match=r"T=0.5 to T=5 with swap rates of 0.25 needs about \d+ .*, more than 5; bring"):
+    with pytest.raises(InputError, match=r"T=0.5 to T=5 with swap rates of 0.25 needs about \d+ .*, more than 5; bri"):
         ising.sample(ising.Ising((16, 16)), [0.5, 5.0], n_chains=4, method="tempering", initial="up")
