@@ -1,14 +1,21 @@
 """A small run of every study."""
 
+import importlib
+import importlib.metadata
 import importlib.util
 import json
 import re
+import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from mcgen import ising, results
+from mcgen.rng.formulas import philox4x32
+from mcgen.rng.purpose import ISING_BIT_SLICED
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -16,8 +23,19 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 def load(name):
     specification = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    # A script finds the modules beside it.
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        specification.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(SCRIPTS))
     return module
+
+
+def part(name):
+    """A module of the benchmark."""
+    load("benchmark")
+    return importlib.import_module(f"benchmark_parts.{name}")
 
 
 @pytest.fixture
@@ -95,11 +113,155 @@ def test_benchmark(folder, capsys):
     out = capsys.readouterr().out
     assert re.search(r"log Z, 784 x 24 +\d\S* s +\d+(\.\d+)?e\d+ terms/s +\d+%", out)
     written = json.loads((folder / "b.json").read_text())
-    assert written["machine"]["threads"] >= 1
-    assert written["machine"]["libraries"]["mcgen"]
-    rows = {row["work"]: row for row in written["results"]}
+    assert written["lattices"]["machine"]["threads"] >= 1
+    assert written["sums"]["machine"]["libraries"]["mcgen"]
+    rows = {row["work"]: row for row in written["sums"]["results"] + written["lattices"]["results"]}
     assert 0 < rows["log Z, 30 x 30"]["fraction"] < 1.5
     for row in rows.values():
         if "quartiles" in row:
             low, high = row["quartiles"]
             assert low <= row["seconds"] <= high
+
+
+def test_benchmark_keeps_the_parts_that_it_does_not_measure(folder, monkeypatch):
+    script = load("benchmark")
+    for name in ("sums", "lattices"):
+        monkeypatch.setitem(script.PARTS, name, lambda arguments, name=name: iter([{"work": name, "seconds": 1.0}]))
+    assert script.main(["--parts", "sums", "--output", "b.json"]) == 0
+    before = json.loads((folder / "b.json").read_text())
+    assert script.main(["--parts", "lattices", "--output", "b.json"]) == 0
+    after = json.loads((folder / "b.json").read_text())
+    assert list(after) == ["sums", "lattices"]
+    assert after["sums"] == before["sums"]
+    assert after["lattices"]["results"] == [{"part": "lattices", "work": "lattices", "seconds": 1.0}]
+
+
+def test_benchmark_of_samplers(folder, capsys, monkeypatch):
+    script = load("benchmark")
+    sampling, independent = part("sampling"), part("independent")
+    square = ising.Ising((16, 16))
+    cases = [
+        sampling.Case("16 x 16", square, sampling.CRITICAL, 64),
+        sampling.Case("16 x 16", square, sampling.CRITICAL, 8, "metropolis", "single-flip"),
+    ]
+    monkeypatch.setattr(sampling, "cases", lambda device: cases)
+    monkeypatch.setattr(sampling, "WANTED_QUICK", 0.005)
+    monkeypatch.setattr(sampling, "CLUSTER_LENGTHS", (16,))
+    monkeypatch.setattr(sampling, "peers_for", lambda lattice, device: {"numba loop": part("peers").numba_loop})
+    monkeypatch.setattr(independent, "LENGTHS_QUICK", (8, 16))
+    monkeypatch.setattr(independent, "LARGEST_MEASURED", 8)
+    assert script.main(["--quick", "--runs", "2", "--parts", "sampling", "--output", "b.json"]) == 0
+    rows = {row["work"]: row for row in json.loads((folder / "b.json").read_text())["sampling"]["results"]}
+    version = importlib.metadata.version("numba")
+    bits, loop = rows["random bits, Philox4x32-10"], rows[f"numba loop {version}, 16 x 16"]
+    sliced, single = rows["metropolis, 16 x 16, 64 chains"], rows["metropolis, single-flip, 16 x 16, 8 chains"]
+    assert (sliced["kernel"], single["kernel"]) == ("bit-sliced", "single-flip")
+    assert "fraction" not in single
+    assert 8 < sliced["bits_per_update"] < 12
+    assert sliced["fraction"] == pytest.approx(
+        sliced["per_second"] * sliced["bits_per_update"] / bits["per_second"], rel=1e-12
+    )
+    for row, n_chains in ((sliced, 64), (single, 8)):
+        assert row["per_second"] == pytest.approx(row["sweeps"] * n_chains * 256 / row["seconds"], rel=1e-12)
+        assert row["ratios"] == {"numba loop": pytest.approx(row["per_second"] / loop["per_second"], rel=1e-12)}
+    for what in ("states and energies", "energies"):
+        row = rows[f"200 draws of {what}, thin 10, 64 x 64, 64 chains"]
+        assert row["per_second"] == pytest.approx(200 * 10 * 64 * 64 * 64 / row["seconds"], rel=1e-12)
+    small, large = (
+        [rows[f"independent configuration, {length} x {length}, {method}"] for method in independent.SINGLE_FLIP]
+        for length in (8, 16)
+    )
+    for known, row in zip(small, large, strict=True):
+        assert not known["extrapolated"]
+        assert row["extrapolated"]
+        assert row["tau_abs_magnetization"] == pytest.approx(known["tau_abs_magnetization"] * 2**2.1665, rel=1e-12)
+        assert row["seconds"] == pytest.approx(row["tau_abs_magnetization"] * row["seconds_per_sweep"], rel=1e-12)
+        assert known["tau_energy"] < known["tau_abs_magnetization"]
+    for length in (8, 16):
+        same = [row for work, row in rows.items() if f"configuration, {length} x" in work]
+        quickest = min(row["seconds"] for row in same)
+        assert [row["times_quickest"] for row in same] == [row["seconds"] / quickest for row in same]
+    out = capsys.readouterr().out
+    assert re.search(r"^16 x 16, metropolis +\d[\d.]*\([\d.]+\)\* ", out, re.MULTILINE)
+    assert re.search(r"^metropolis, 16 x 16, 64 chains .* \d+% +-?\d+(\.\d)?x$", out, re.MULTILINE)
+
+
+def test_autocorrelation_times_of_the_benchmark_are_in_sweeps():
+    # The same chains, with every draw kept and with every fourth: the times agree, though not the numbers of draws.
+    independent = part("independent")
+    lattice = ising.Ising((8, 8))
+    every, fourth = (independent.times(lattice, "metropolis", 64, 4000 // thin, thin, "cpu") for thin in (1, 4))
+    for name in ("tau_energy", "tau_abs_magnetization"):
+        assert fourth[name] == pytest.approx(every[name], rel=0.15)
+        assert 0 < every[f"{name}_error"] < 0.1 * every[name]
+
+
+PEERS = ("numba loop", "dwave-samplers", "openjij", "torch")
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_peers_of_the_benchmark_sample_the_same_model(name):
+    peers = part("peers")
+    assert tuple(peers.PEERS) == PEERS
+    if not peers.installed(peers.package(name)):
+        pytest.skip(f"{name} is not installed")
+    signs = np.random.default_rng(3).choice([-1.0, 1.0], size=(2, 32, 64))
+    glass = ising.Ising((32, 64), signs)
+    states = peers.PEERS[name](glass, 2.5, 4, "cpu")(200)
+    truth = ising.sample(glass, 2.5, n_chains=64, n_draws=10, burn_in=200).energy
+    error = truth.std() / len(states) ** 0.5
+    assert states.shape[1] == glass.n_sites
+    assert abs(glass.energy(states.reshape(-1, 32, 64)).mean() - truth.mean()) < 4 * error
+
+
+def test_the_bench_extra_installs_the_peers():
+    project = tomllib.loads((SCRIPTS.parent / "pyproject.toml").read_text())["project"]
+    extra = " ".join(project["optional-dependencies"]["bench"])
+    for name in PEERS[1:]:
+        assert name in extra
+
+
+def test_random_bits_of_the_benchmark_are_those_of_philox():
+    totals = np.empty((3, 8), np.uint64)
+    key = np.uint64(123), np.uint64(456)
+    part("random_bits").combine_random_bits(totals, 5, *key)
+    for group in range(3):
+        for half in range(16):
+            words = [philox4x32(counter, 1, 16 * group + half, ISING_BIT_SLICED, *key) for counter in range(5)]
+            expected = np.bitwise_xor.reduce(np.array(words), axis=None)
+            assert totals[group].view(np.uint32)[half] == expected
+
+
+def test_bits_per_update_of_the_benchmark():
+    random_bits = part("random_bits")
+    lattice = ising.Ising((64, 64))
+    up = np.ones((64, 64 * 64), np.int8)
+    # All lanes draw, in blocks of four vectors. A lane has its k-th undecided vector with the binomial probability q,
+    # which takes more than 4 j digits with probability 2^-4j.
+    chunks = sum(1 - (1 - binom.sf(k - 1, 4, 2.0**-8) * 2.0 ** (-4 * j)) ** 512 for k in range(1, 5) for j in range(6))
+    assert random_bits.bits_per_update(lattice, "metropolis", up) == pytest.approx(8 + chunks, abs=0.06)
+    assert random_bits.bits_per_update(lattice, "heatbath", up) == pytest.approx(8 + chunks, abs=0.06)
+    # Every spin of a checkerboard flips without a draw; a group of 64 chains costs the same with one of them.
+    board = np.where(np.indices((16, 16)).sum(axis=0) % 2, 1, -1).astype(np.int8).reshape(1, -1)
+    assert random_bits.bits_per_update(ising.Ising((16, 16)), "metropolis", board) == 8 * 64
+
+
+def test_clocks_of_the_benchmark(monkeypatch):
+    measuring = part("measuring")
+    clock = {"wall": 0.0, "processor": 0.0}
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock["wall"])
+    monkeypatch.setattr(measuring.time, "process_time", lambda: clock["processor"])
+
+    def run(n_sweeps):  # 3 s of other things on one core, and 1/64 s for each sweep on two
+        clock["wall"] += 3 + n_sweeps / 64
+        clock["processor"] += 3 + n_sweeps / 32
+
+    assert measuring.sweep_rate(run, 10.0, 3) == {"sweeps_per_second": 64.0, "cores": 2.0, "runs": 3}
+    steps = iter([100.0, 1.0, 4.0, 2.0])
+
+    def work():
+        clock["wall"] += next(steps)
+
+    row = measuring.measure(work, 3)
+    assert row["seconds"] == 2.0
+    assert row["quartiles"] == [1.0, 4.0]

@@ -1,0 +1,169 @@
+"""How fast samplers move: attempted updates in a nanosecond, against peers and against the rate of random bits.
+
+A row is the time of many sweeps in one call that keeps nothing; with draws that are kept, and for cluster algorithms
+(whose sweep visits every site about once), in further rows. The limit is the rate of random bits (see random_bits.py)
+or, where draws are kept, the rate without.
+"""
+
+import argparse
+import math
+import warnings
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from benchmark_parts import random_bits
+from benchmark_parts.independent import independent
+from benchmark_parts.measuring import measure, sweep_rate, sweeps_in
+from benchmark_parts.peers import peers_for, title
+from mcgen import backend, ising
+from mcgen.errors import StatisticsWarning
+from mcgen.ising.methods import CLUSTER, make_walkers
+
+CRITICAL = 2 / math.log(1 + math.sqrt(2))
+NEARLY_CRITICAL_CUBIC = 4.51
+# Seconds of sweeps in each run, in full and quick.
+WANTED, WANTED_QUICK = 0.5, 0.1
+CLUSTER_LENGTHS = (64, 256)
+CLUSTER_BURN_IN = 64
+
+
+class Case(NamedTuple):
+    """What to sweep.
+
+    Attributes
+    ----------
+    title : str
+        Of the lattice.
+    lattice : Ising
+    temperature : float
+    n_chains : int
+    method, kernel : str
+        As in `ising.sample`.
+    """
+
+    title: str
+    lattice: ising.Ising
+    temperature: float
+    n_chains: int
+    method: str = "metropolis"
+    kernel: str = "auto"
+
+
+def cases(device: str) -> list[Case]:
+    """What is swept on a device: a GPU wants many more chains."""
+    square, large, cubic = ising.Ising((64, 64)), ising.Ising((1024, 1024)), ising.Ising((32, 32, 32))
+    signs = np.random.default_rng(3).choice([-1.0, 1.0], size=(2, 64, 64))
+    glass = ising.Ising((64, 64), signs)
+    few, many = (64, 1024) if device == "cpu" else (16384, 65536)
+    return [
+        Case("64 x 64", square, CRITICAL, few),
+        Case("64 x 64", square, CRITICAL, many),
+        Case("64 x 64", square, CRITICAL, few, "heatbath"),
+        Case("64 x 64", square, CRITICAL, few, "metropolis", "single-flip"),
+        Case("64 x 64 +-J glass", glass, CRITICAL, few),
+        Case("32 x 32 x 32", cubic, NEARLY_CRITICAL_CUBIC, few // 2),
+        Case("1024 x 1024", large, CRITICAL, 1 if device == "cpu" else 256),
+    ]
+
+
+def walkers_of(case: Case, device: str) -> object:
+    """Walkers that start at random."""
+    states = np.random.default_rng(4).choice(np.array([-1, 1], np.int8), size=(1, case.n_chains, case.lattice.n_sites))
+    temperatures = np.array([case.temperature])
+    return make_walkers(case.lattice, temperatures, states, case.method, 5, backend.target(device), case.kernel)
+
+
+def timed_sweeps(walkers: object, updates_per_sweep: int, wanted: float, runs: int) -> dict:
+    """The time of about so many seconds of sweeps in one call."""
+
+    def sweep(n_sweeps: int) -> None:
+        walkers.sweep(n_sweeps)
+        walkers.report()  # waits for a GPU
+
+    n = sweeps_in(sweep, wanted)
+    row = measure(lambda: sweep(n), runs)
+    return row | {"sweeps": n, "per_second": n * updates_per_sweep / row["seconds"], "unit": "updates/s"}
+
+
+def speed(case: Case, device: str, bits_per_second: float | None, wanted: float, runs: int) -> dict:
+    """Sweeps that keep nothing."""
+    walkers = walkers_of(case, device)
+    details = "" if case.kernel == "auto" else f", {case.kernel}"
+    chains = "1 chain" if case.n_chains == 1 else f"{case.n_chains} chains"
+    row = {"work": f"{case.method}{details}, {case.title}, {chains}", "kernel": walkers.kernel_name}
+    row |= timed_sweeps(walkers, case.n_chains * case.lattice.n_sites, wanted, runs)
+    if bits_per_second and walkers.kernel_name == "bit-sliced":
+        states = walkers.draw(1, 1).states[0, :64, 0]
+        row["bits_per_update"] = random_bits.bits_per_update(case.lattice, case.method, states)
+        row["limit"] = bits_per_second / row["bits_per_update"]
+        row["fraction"] = row["per_second"] / row["limit"]
+    return row
+
+
+def speeds(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
+    """Single flips, each lattice first by the peers."""
+    bits_per_second = None
+    if arguments.device == "cpu":
+        bits_per_second = random_bits.random_bits_peak()
+        yield {"work": "random bits, Philox4x32-10", "per_second": bits_per_second, "unit": "bits/s"}
+    peers: dict[str, dict[str, float]] = {}
+    for case in cases(arguments.device):
+        if case.title not in peers:
+            peers[case.title] = {}
+            for name, peer in peers_for(case.lattice, arguments.device).items():
+                run = peer(case.lattice, case.temperature, case.n_chains, arguments.device)
+                row = {"work": f"{title(name)}, {case.title}"}
+                row |= sweep_rate(run, wanted, min(3, arguments.runs))
+                row["per_second"] = row.pop("sweeps_per_second") * run(1).size
+                peers[case.title][name] = row["per_second"]
+                yield row | {"unit": "updates/s"}
+        row = speed(case, arguments.device, bits_per_second, wanted, arguments.runs)
+        yield row | {"ratios": {name: row["per_second"] / rate for name, rate in peers[case.title].items()}}
+
+
+def saving(arguments: argparse.Namespace) -> Iterator[dict]:
+    """What it costs to keep draws: `ising.sample` against the sweeps alone."""
+    n_chains, n_draws, thin = (64, 200, 10) if arguments.device == "cpu" else (16384, 20, 10)
+    case = Case("64 x 64", ising.Ising((64, 64)), CRITICAL, n_chains)
+    updates = n_draws * thin * n_chains * case.lattice.n_sites
+    walkers = walkers_of(case, arguments.device)
+    alone = measure(lambda: (walkers.sweep(n_draws * thin), walkers.report()), arguments.runs)
+
+    def sample(keep_states: bool) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StatisticsWarning)  # nothing is burnt in
+            ising.sample(
+                case.lattice, CRITICAL, n_chains, n_draws, thin, 0, device=arguments.device, keep_states=keep_states
+            )
+
+    for keep_states in (True, False):
+        what = "states and energies" if keep_states else "energies"
+        row = {"work": f"{n_draws} draws of {what}, thin {thin}, 64 x 64, {n_chains} chains"}
+        row |= measure(lambda keep_states=keep_states: sample(keep_states), arguments.runs)
+        row |= {"per_second": updates / row["seconds"], "unit": "updates/s", "limit": updates / alone["seconds"]}
+        yield row | {"fraction": row["per_second"] / row["limit"]}
+
+
+def clusters(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
+    """Sweeps of cluster algorithms, in equilibrium."""
+    for method in CLUSTER:
+        for length in CLUSTER_LENGTHS:
+            lattice, n_chains = ising.Ising((length, length)), 4 * numba.get_num_threads()
+            case = Case(f"{length} x {length}", lattice, CRITICAL, n_chains, method)
+            walkers = walkers_of(case, "cpu")
+            walkers.burn_in(CLUSTER_BURN_IN)
+            row = {"work": f"{method}, {case.title}, {n_chains} chains", "kernel": walkers.kernel_name}
+            yield row | timed_sweeps(walkers, n_chains * lattice.n_sites, wanted, arguments.runs)
+
+
+def sampling(arguments: argparse.Namespace) -> Iterator[dict]:
+    """All rows."""
+    wanted = WANTED_QUICK if arguments.quick else WANTED
+    yield from speeds(arguments, wanted)
+    yield from saving(arguments)
+    if arguments.device == "cpu":
+        yield from clusters(arguments, wanted)
+    yield from independent(arguments, wanted)
