@@ -7,6 +7,7 @@ from types import ModuleType
 import numba
 import numpy as np
 
+from mcgen import blas
 from mcgen._compile import Formulas, sources_digest
 
 DIGEST = sources_digest()
@@ -33,6 +34,17 @@ def kernel(function: Callable) -> Callable:
     """Compile `function` as a parallel kernel, when it is first called, and cache the result on disk."""
     function.__qualname__ += "-" + DIGEST
     return numba.njit(parallel=True, cache=True, nogil=True, **OPTIONS)(function)
+
+
+def blas_kernel(function: Callable) -> Callable:
+    """Compile `function` as a parallel kernel whose threads take matrix products of their own.
+
+    While it runs BLAS uses one thread, so that products neither fight over the cores nor round as the number of threads
+    would have it.
+    """
+    compiled = kernel(function)
+    compiled.uses_blas = True
+    return compiled
 
 
 def helper(function: Callable) -> Callable:
@@ -79,4 +91,8 @@ def to_host(array: np.ndarray) -> np.ndarray:
 
 def launch(kernel: Callable, n_items: int, width: int, *arguments: object) -> None:
     """Run a kernel over `n_items` pieces of work. The kernel shares them out among threads; `width` is for CUDA."""
-    kernel(*arguments)
+    if getattr(kernel, "uses_blas", False):
+        with blas.one_thread():
+            kernel(*arguments)
+    else:
+        kernel(*arguments)

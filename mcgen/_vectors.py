@@ -100,3 +100,68 @@ def multiply_factors(typing_context, products, product_step, high, high_step, lo
         return context.get_dummy_value()
 
     return types.none(*[types.int64] * 8), generate
+
+
+# Registers that hold sums of rows: enough to hide the latency of an addition.
+SUMS = 8
+
+
+@intrinsic
+def add_rows(typing_context, result, weights, row_step, rows, n_rows, single):  # noqa: ANN001, ANN202
+    """result[c] = sum_k weights[rows[k], c] for SUM_BYTES bytes of neighbouring columns c, in the order of k.
+
+    All arguments are integers: addresses of the first elements of the result, of the column of the weights and of the
+    int64 row numbers, the distance of rows in bytes, how many rows there are, and whether the numbers are float32 (1) or
+    float64 (0). The sums stay in registers: an addition costs the load of what it adds.
+    """
+    i64 = ir.IntType(64)
+
+    def loop(builder, number, lanes, arguments):  # noqa: ANN001, ANN202
+        result, weights, row_step, rows, n_rows, _ = arguments
+        vector = ir.VectorType(number, lanes)
+        size = 8 * LANES
+        align = 4 if lanes != LANES else 8
+        entry = builder.block
+        body = builder.append_basic_block("rows")
+        end = builder.append_basic_block("rows.end")
+        builder.cbranch(builder.icmp_signed(">", n_rows, ir.Constant(i64, 0)), body, end)
+        builder.position_at_end(body)
+        k = builder.phi(i64)
+        k.add_incoming(ir.Constant(i64, 0), entry)
+        sums = [builder.phi(vector) for _ in range(SUMS)]
+        place = builder.add(rows, builder.mul(k, ir.Constant(i64, 8)))
+        row = builder.load(builder.inttoptr(place, i64.as_pointer()))
+        base = builder.add(weights, builder.mul(row, row_step))
+        following = []
+        for index, running in enumerate(sums):
+            running.add_incoming(ir.Constant(vector, [0.0] * lanes), entry)
+            address = builder.add(base, ir.Constant(i64, index * size))
+            number_there = builder.load(builder.inttoptr(address, vector.as_pointer()), align=align)
+            following.append(builder.fadd(running, number_there))
+            running.add_incoming(following[-1], body)
+        after = builder.add(k, ir.Constant(i64, 1))
+        k.add_incoming(after, body)
+        builder.cbranch(builder.icmp_signed("<", after, n_rows), body, end)
+        builder.position_at_end(end)
+        for index in range(SUMS):
+            total = builder.phi(vector)
+            total.add_incoming(ir.Constant(vector, [0.0] * lanes), entry)
+            total.add_incoming(following[index], body)
+            sums[index] = total
+        for index, total in enumerate(sums):
+            address = builder.add(result, ir.Constant(i64, index * size))
+            builder.store(total, builder.inttoptr(address, vector.as_pointer()), align=align)
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        with builder.if_else(builder.icmp_signed("!=", arguments[-1], ir.Constant(i64, 0))) as (single, double):
+            with single:
+                loop(builder, ir.FloatType(), 2 * LANES, arguments)
+            with double:
+                loop(builder, ir.DoubleType(), LANES, arguments)
+        return context.get_dummy_value()
+
+    return types.none(result, weights, row_step, rows, n_rows, single), generate
+
+
+# Bytes of neighbouring columns that add_rows takes together.
+SUM_BYTES = 8 * LANES * SUMS

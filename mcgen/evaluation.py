@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcgen import enumeration, ising, observables, rbm, stats
+from mcgen.errors import InputError
 from mcgen.ising import Ising
 from mcgen.rbm import RBM
+from mcgen.rbm.units import TwoLevel
 from mcgen.results import Study
 
 # Exact values of the truth are part of every evaluation where they take no longer.
@@ -35,7 +37,7 @@ def evaluate(
     Parameters
     ----------
     model : RBM
-        With lattice.n_sites visible units, in row-major order.
+        With lattice.n_sites visible units of two levels, in row-major order, and any hidden ones.
     lattice : Ising
     temperature : float
     data, samples : ising.Samples, rbm.Samples or arrays of states
@@ -57,7 +59,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If a shape does not fit or a value is not a state.
+        If a shape does not fit, a value is not a state, or the visible states are no spins (see `has_spins`).
 
     Examples
     --------
@@ -70,6 +72,11 @@ def evaluate(
     >>> round(exact["log_partition_truth"], 6), round(table["energy_truth"], 6)
     (3.105029, -3.40738)
     """
+    if not has_spins(model, lattice):
+        raise InputError(
+            f"{model!r} cannot be compared with a lattice of {lattice.n_sites} spins: it needs as many visible units "
+            "of the kind 'spin' or 'bernoulli'; use rbm.exact and stats for what the model has of its own"
+        )
     nan = float("nan")
     exact = {"log_partition_truth": nan, "log_partition_model": nan, "kl_divergence": nan}
     table: dict[str, float] = {}
@@ -102,6 +109,29 @@ def evaluate(
             table[f"{name}_{source}"] = estimate.value
             table[f"{name}_{source}_error"] = estimate.error
     return exact, table
+
+
+def has_spins(model: RBM, lattice: Ising | None) -> bool:
+    """Whether the visible states of a model are those of a lattice: units of two levels, one for each site.
+
+    Parameters
+    ----------
+    model : RBM
+    lattice : Ising or None
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from mcgen import ising, rbm
+    >>> from mcgen.evaluation import has_spins
+    >>> lattice = ising.Ising((2, 3))
+    >>> [has_spins(rbm.RBM.random(6, 2, seed=1, visible=kind), lattice) for kind in ("spin", "bernoulli", "gaussian")]
+    [True, True, False]
+    """
+    return lattice is not None and isinstance(model.visible, TwoLevel) and model.n_visible == lattice.n_sites
 
 
 def _thermodynamics(lattice: Ising, temperature: float, device: str) -> ising.exact.Thermodynamics | None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mcgen import enumeration, ising, rbm, results
 from mcgen.errors import InputError
-from mcgen.evaluation import PER_SITE
+from mcgen.evaluation import PER_SITE, has_spins
 from mcgen.results import Study
 
 COLORS = {"truth": "black", "data": "tab:blue", "model": "tab:red"}
@@ -24,7 +24,8 @@ def report(source: Study | str | Path, output: str | Path, overwrite: bool = Fal
     """Draw the report of a trained model: one row of panels for each temperature, and the observables below.
 
     The panels are the learning curve, the probability of every state in the model against the truth (where both can be
-    enumerated), the weights of each hidden unit as an image of the lattice, and states drawn from the model.
+    enumerated), the weights of each hidden unit as an image of the lattice, and states drawn from the model. A panel of
+    what cannot be drawn, as of states that cannot be enumerated, says why.
 
     Parameters
     ----------
@@ -125,11 +126,17 @@ def draw(study: Study) -> Figure:
 
 def _title(study: Study, k: int, label: str) -> str:
     model = study.trained[k].model
-    words = [label, f"RBM with {model.n_visible} visible and {model.n_hidden} hidden {model.hidden.name} units"]
+    names = [f"{unit.n_units(n)} {word} {unit.name}" for word, unit, n in _layers(model)]
+    words = [label, f"RBM with {' and '.join(names)} units"]
+    words += ["weights tied by the lattice's symmetry"] * (model.symmetry is not None)
     if "kl_divergence" in study.exact:
         kl = np.atleast_1d(study.exact["kl_divergence"])[k]
         words += [f"exact KL(truth || model) = {kl:.2g} nats"] * bool(np.isfinite(kl))
     return ",  ".join(word for word in words if word)
+
+
+def _layers(model: rbm.RBM) -> tuple:
+    return ("visible", model.visible, model.n_visible), ("hidden", model.hidden, model.n_hidden)
 
 
 def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
@@ -162,6 +169,8 @@ def state_by_state(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None
     axes.set_title("Every state: model against truth", fontsize=10)
     if lattice is None or temperature is None:
         return _say(axes, "the true distribution\nis not known")
+    if not has_spins(trained.model, lattice):
+        return _say(axes, f"states of {trained.model.visible.name} units\nare no states of the lattice's spins")
     if lattice.n_sites > enumeration.MOST_LISTED_UNITS:
         return _say(axes, f"2^{lattice.n_sites} states\nare too many to list")
     truth = ising.exact.probabilities(lattice, temperature)
@@ -184,23 +193,30 @@ def state_by_state(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None
 
 
 def weight_images(axes: Axes, model: rbm.RBM, lattice: ising.Ising | None) -> None:
-    """The weights of each hidden unit, folded to the lattice, in a mosaic."""
+    """The weights of each hidden unit (each state of it, for Potts units), folded to the lattice, in a mosaic."""
     shown = min(model.n_hidden, 64)
     order = np.argsort(-np.linalg.norm(model.weights, axis=0))[:shown]
     limit = np.abs(model.weights).max() or 1.0
-    title = f"Weights of {'all' if shown == model.n_hidden else 'the strongest'} {shown} hidden units"
-    image = _mosaic(model.weights.T[order], lattice)
+    of = "states of hidden units" if model.hidden.entries > 1 else "hidden units"
+    title = f"Weights of {'all' if shown == model.n_hidden else 'the strongest'} {shown} {of}"
+    title += "\n(rows: visible units, columns: their states)" * (model.visible.entries > 1)
+    image = _mosaic(model.weights.T[order], _tile_shape(model, lattice))
     _show_mosaic(axes, image, title, "RdBu_r", -limit, limit, bar=True)
 
 
 def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None) -> None:
     """States of the model's Markov chains after training."""
-    states = trained.chains[:36]
-    columns = _columns(len(states), _tile_shape(states.shape[1], lattice))
+    states, tile = trained.chains[:36].astype(float), _tile_shape(trained.model, lattice)
+    columns = _columns(len(states), tile)
     states = states[: max(columns, len(states) // columns * columns)]  # full rows only
-    low = trained.model.visible.low
-    image = _mosaic(states.astype(float), lattice)
-    _show_mosaic(axes, image, f"{len(states)} states of the model's chains (dark: up)", "Greys", low, 1, bar=False)
+    unit = trained.model.visible
+    low, high, words = getattr(unit, "low", 0), 1, "dark: up"
+    if not unit.is_discrete:  # no bounds of their own
+        low, high, words = states.min(), states.max(), "dark: large"
+    elif unit.entries > 1:
+        words = "rows: units, dark: the state"
+    title = f"{len(states)} states of the model's chains" + "\n" * (unit.entries > 1) + f" ({words})"
+    _show_mosaic(axes, _mosaic(states, tile), title, "Greys", low, high, bar=not unit.is_discrete)
 
 
 def _exact_curve(study: Study) -> list[ising.exact.Thermodynamics]:
@@ -254,9 +270,8 @@ def _error_bars(axes: Axes, study: Study, name: str, subtracted: np.ndarray) -> 
         axes.errorbar(temperatures + shift, value, error, **style)
 
 
-def _mosaic(vectors: np.ndarray, lattice: ising.Ising | None) -> np.ndarray:
-    """Vectors over the lattice's sites as tiles of one image, with a gap of NaN between."""
-    shape = _tile_shape(vectors.shape[1], lattice)
+def _mosaic(vectors: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Vectors as tiles of this shape in one image, with a gap of NaN between."""
     columns = _columns(len(vectors), shape)
     n_rows = -(-len(vectors) // columns)
     image = np.full((n_rows * (shape[0] + 1) - 1, columns * (shape[1] + 1) - 1), np.nan)
@@ -272,13 +287,17 @@ def _columns(n_tiles: int, shape: tuple[int, int]) -> int:
     return min(n_tiles, int(np.ceil(np.sqrt(n_tiles * shape[0] / shape[1]))))
 
 
-def _tile_shape(n_units: int, lattice: ising.Ising | None) -> tuple[int, int]:
-    if lattice is not None and lattice.n_dims == 2:
+def _tile_shape(model: rbm.RBM, lattice: ising.Ising | None) -> tuple[int, int]:
+    """How a vector over the visible layer is folded."""
+    n_units, width = model.n_visible, model.visible.entries
+    if width > 1:
+        return n_units // width, width
+    if lattice is None or lattice.n_sites != n_units:
+        side = int(np.sqrt(n_units))
+        return (side, side) if side * side == n_units else (1, n_units)
+    if lattice.n_dims == 2:
         return lattice.shape
-    if lattice is not None and lattice.n_dims > 2:
-        return (n_units // lattice.shape[-1], lattice.shape[-1])  # layers on top of each other
-    side = int(np.sqrt(n_units))
-    return (side, side) if side * side == n_units and lattice is None else (1, n_units)
+    return (n_units // lattice.shape[-1], lattice.shape[-1])  # layers on top of each other
 
 
 def _show_mosaic(axes: Axes, image: np.ndarray, title: str, colors: str, low: float, high: float, bar: bool) -> None:

@@ -3,11 +3,12 @@
 Question: how many times faster than what else can be installed, how far from the limit of the arithmetic, and which
 sampler is the quickest at the critical point?
 Parts: sums and scaling (RBMs against rbms 0.5), lattices (exact answers), sampling (updates of spins against
-dwave-samplers, OpenJij, PyTorch and a plain loop, and what an independent configuration costs). The files in
-benchmark_parts say what is compared with what, and what the limits are.
+dwave-samplers, OpenJij, PyTorch and a plain loop, and what an independent configuration costs), rbm (sweeps of RBMs
+against their matrix products alone, PyTorch, rbms, scikit-learn and NumPy, and what an effective sample costs). The
+files in benchmark_parts say what is compared with what, and what the limits are.
 Expected: on two cores with AVX-512, some 500 times rbms at 784 x 20, and two thirds of the limit or more.
-Time: below two minutes with --quick once kernels are compiled; otherwise ten minutes, half of it the slow peer's of the
-sums (and 8 GB of memory for it).
+Time: some two minutes with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
+peer's of the sums (and 8 GB of memory for it).
 
     python scripts/benchmark.py --quick
     pip install '.[bench]' && python scripts/benchmark.py --output benchmark.json
@@ -29,13 +30,17 @@ import numba
 from benchmark_parts import table
 from benchmark_parts.lattices import lattices
 from benchmark_parts.measuring import installed
+from benchmark_parts.rbm_sweeps import rbm
 from benchmark_parts.sampling import sampling
 from benchmark_parts.sums import scaling, sums
 
 from mcgen import backend
 
-PARTS = {"sums": sums, "scaling": scaling, "lattices": lattices, "sampling": sampling}
-LIBRARIES = ("mcgen", "numpy", "numba", "llvmlite", "scipy", "rbms", "torch", "dwave-samplers", "openjij")
+PARTS = {"sums": sums, "scaling": scaling, "lattices": lattices, "sampling": sampling, "rbm": rbm}
+LIBRARIES = (
+    *("mcgen", "numpy", "numba", "llvmlite", "scipy", "threadpoolctl"),
+    *("rbms", "torch", "scikit-learn", "dwave-samplers", "openjij"),
+)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -43,7 +48,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="under two minutes: smaller work, no slow peers")
+    parser.add_argument("--quick", action="store_true", help="some two minutes: smaller work, no slow peers")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for mcgen's kernels")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="what to measure")
     parser.add_argument("--runs", type=int, default=7, help="runs of each piece of work (peers: at most 3)")

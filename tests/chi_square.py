@@ -9,10 +9,16 @@ from scipy.stats import chi2, combine_pvalues
 from mcgen import _cpu, enumeration
 
 
-def p_value(states, probabilities):
-    """Chi-square of the counts of states, those expected fewer than 10 times taken together."""
+def p_value(states, probabilities, index=None):
+    """Chi-square of the counts of states, those expected fewer than 10 times taken together.
+
+    `index` gives the number of each state; by default units are bits.
+    """
     expected = probabilities * len(states)
-    counts = enumeration.empirical_distribution(states) * len(states)
+    if index is None:
+        counts = enumeration.empirical_distribution(states) * len(states)
+    else:
+        counts = np.bincount(index(states), minlength=len(probabilities))
     rare = expected < 10
     expected = np.append(expected[~rare], expected[rare].sum())
     counts = np.append(counts[~rare], counts[rare].sum())
@@ -22,9 +28,9 @@ def p_value(states, probabilities):
     return chi2.sf(np.sum((counts - expected) ** 2 / expected), len(expected) - 1)
 
 
-def combined(draw, probabilities, seeds):
+def combined(draw, probabilities, seeds, index=None):
     """The p-value of the states that draw(seed) gives for several seeds."""
-    return combine_pvalues([max(p_value(draw(seed), probabilities), 1e-300) for seed in seeds]).pvalue
+    return combine_pvalues([max(p_value(draw(seed), probabilities, index), 1e-300) for seed in seeds]).pvalue
 
 
 def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
@@ -37,10 +43,28 @@ def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
     vars(biased).update({name: value for name, value in vars(right).items() if not name.startswith("__")})
     setattr(biased, formula_name, _cpu.helper(wrong(getattr(right, formula_name))))
     function = kernel.py_func
-    names = dict(function.__globals__) | {room: biased}
-    changed = {room}
-    for name, value in function.__globals__.items():  # parts of the kernel that call the formula, in the file's order
-        if name.startswith("_") and hasattr(value, "py_func") and changed & set(value.py_func.__code__.co_names):
-            names[name] = _cpu.helper(types.FunctionType(value.py_func.__code__, names, name))
-            changed.add(name)
+    names = _with_changed(function.__globals__, {room: biased})
     return numba.njit(**_cpu.OPTIONS)(types.FunctionType(function.__code__, names, function.__name__))
+
+
+def _with_changed(names, changed):
+    """The globals of a kernel with some names changed, and with them the parts of the kernel that use these.
+
+    The parts are functions with an underscore of its own file, in the order of the file, and those of modules that its
+    file imports and that know the changed names too (rows of units).
+    """
+    names = dict(names) | changed
+    for name, value in list(names.items()):
+        if isinstance(value, types.ModuleType) and value.__name__.startswith("mcgen.") and name not in changed:
+            if set(changed) & set(vars(value)):
+                copy = types.ModuleType(value.__name__)
+                vars(copy).update(_with_changed(vars(value), changed))
+                names[name] = copy
+                changed = changed | {name: copy}
+    done = set(changed)
+    own = names.get("__name__")
+    for name, value in list(names.items()):
+        if hasattr(value, "py_func") and value.py_func.__module__ == own and done & set(value.py_func.__code__.co_names):
+            names[name] = _cpu.helper(types.FunctionType(value.py_func.__code__, names, name))
+            done.add(name)
+    return names

@@ -2,7 +2,7 @@
 
 Numbers go to standard output, progress to standard error. A bad argument, file or size ends with one line that names
 the value, the limit and the way out, and exit status 2. Rooms are imported inside the commands: `mcgen --help` is
-quick.
+quick, and the matrix kernels can be chosen before NumPy is there.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from mcgen.cli import ising, rbm
+from mcgen.cli import blas_kernels, ising, rbm
 from mcgen.cli.arguments import Parser, command, output_arguments
 from mcgen.errors import McgenError
 
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     susceptibility per site        1.8344240106
     0
     """
+    blas_kernels.choose()
     arguments = parser().parse_args(argv)
     warnings.showwarning = _show_warning
     try:
@@ -82,3 +83,4 @@ def _info(arguments: argparse.Namespace) -> None:
     from mcgen import info
 
     print(info.describe())
+    print(blas_kernels.describe())

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from mcgen.errors import InputError
+
 
 class Parser(argparse.ArgumentParser):
     """One line for each error."""
@@ -89,6 +91,41 @@ def sampling_settings(arguments: argparse.Namespace) -> dict:
         "device": arguments.device,
         "progress": True,
     }
+
+
+def refuse_unless(arguments: argparse.Namespace, names: Sequence[str], option: str, value: str) -> None:
+    """Refuse options that were given and belong to another value of `option` than that it has.
+
+    Raises
+    ------
+    InputError
+        If one was given.
+    """
+    chosen = getattr(arguments, option)
+    for name in names:
+        given = getattr(arguments, name)
+        if given is not None and chosen != value:
+            given = " ".join(map(str, given)) if isinstance(given, list) else given
+            instead = f", not {chosen}" * (chosen is not None)
+            raise InputError(
+                f"--{name.replace('_', '-')} {given} is for --{option} {value}{instead}; leave it out, or choose that"
+            )
+
+
+def exchange_lines(words: str, letter: str, ladder: Sequence[float], exchange: object, n_chains: int) -> list[str]:
+    """How configurations moved along a ladder of `words`, a quantity with this letter: text, in lines."""
+    rates = exchange.swap_rates
+    lines = [f"ladder of {len(ladder)} {words}: " + " ".join(f"{value:.4g}" for value in ladder)]
+    tried = [k for k, rate in enumerate(rates) if rate == rate]
+    if len(tried) < len(rates):
+        words = f"swaps were tried between {len(tried)} of {len(rates)} pairs of neighbours: there were too few sweeps"
+        return [*lines, words]
+    lowest = int(rates.argmin())
+    return [
+        *lines,
+        f"lowest swap rate {rates[lowest]:.3f}, between {letter} = {ladder[lowest]:.4g} and {ladder[lowest + 1]:.4g}; "
+        f"{exchange.round_trips} round trips of {len(ladder) * n_chains} configurations in {exchange.n_sweeps} sweeps",
+    ]
 
 
 def per_site(summary: dict, n_sites: int) -> str:

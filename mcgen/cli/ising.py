@@ -9,13 +9,15 @@ from mcgen.cli.arguments import (
     configuration,
     device_argument,
     either,
+    exchange_lines,
     one_of,
     output_arguments,
     per_site,
+    refuse_unless,
     sampling_arguments,
     sampling_settings,
 )
-from mcgen.errors import FileError, InputError
+from mcgen.errors import FileError
 
 METHODS = ("metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact")
 
@@ -94,14 +96,8 @@ def _sample(arguments: argparse.Namespace) -> int:
 def _settings(arguments: argparse.Namespace) -> dict:
     """What `ising.stream` takes, but for the seed."""
     settings = sampling_settings(arguments) | {"keep_states": not arguments.no_states, "kernel": arguments.kernel}
-    for name, default in (("moves", "metropolis"), ("ladder", "adaptive")):
-        value = getattr(arguments, name)
-        if value is not None and arguments.method != "tempering":
-            raise InputError(
-                f"--{name} {value} is for --method tempering, not {arguments.method}; leave it out, or temper"
-            )
-        settings[name] = value or default
-    return settings
+    refuse_unless(arguments, ("moves", "ladder"), "method", "tempering")
+    return settings | {"moves": arguments.moves or "metropolis", "ladder": arguments.ladder or "adaptive"}
 
 
 def _how(run, moves: str) -> str:  # noqa: ANN001 - the rooms are imported late
@@ -122,22 +118,7 @@ def _report(runs: list) -> None:
         print(f"T = {run.temperature:g}: {per_site(summary, run.lattice.n_sites)}")
     exchange = runs[0].exchange
     if exchange is not None:
-        _report_exchange(exchange, len(runs[0].energy))
-
-
-def _report_exchange(exchange, n_chains: int) -> None:  # noqa: ANN001
-    """Print how configurations moved along the ladder."""
-    ladder, rates = exchange.temperatures, exchange.swap_rates
-    print(f"ladder of {len(ladder)} temperatures: " + " ".join(f"{temperature:.4g}" for temperature in ladder))
-    tried = [k for k, rate in enumerate(rates) if rate == rate]
-    if len(tried) < len(rates):
-        print(f"swaps were tried between {len(tried)} of {len(rates)} pairs of neighbours: there were too few sweeps")
-        return
-    lowest = int(rates.argmin())
-    print(
-        f"lowest swap rate {rates[lowest]:.3f}, between T = {ladder[lowest]:.4g} and {ladder[lowest + 1]:.4g}; "
-        f"{exchange.round_trips} round trips of {len(ladder) * n_chains} configurations in {exchange.n_sweeps} sweeps"
-    )
+        print("\n".join(exchange_lines("temperatures", "T", exchange.temperatures, exchange, len(runs[0].energy))))
 
 
 def _exact(arguments: argparse.Namespace) -> None:

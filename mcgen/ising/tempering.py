@@ -10,26 +10,18 @@ distribution, and a configuration that is stuck at a low one moves to a high one
 """
 
 import dataclasses
-import math
 from types import ModuleType
 
 import numpy as np
-from scipy.special import erfcinv
 
-from mcgen import checks, rng
+from mcgen import checks, replicas, rng
 from mcgen.errors import InputError
 from mcgen.ising.lattice import Ising
 from mcgen.ising.methods import make_walkers
 from mcgen.ising.walkers import Draws
+from mcgen.replicas import SWAP_RATE, Replicas
 
-# Where a ladder may be adapted, temperatures are added until every pair swaps at least so often.
-SWAP_RATE = 0.25
-# A ladder is not refined once its rates, which are measured, are within this of the goal.
-TOLERANCE = 0.9
 PILOT_SWEEPS, PILOT_DRAWS, MOST_ROUNDS, MOST_TEMPERATURES = 50, 20, 12, 1000
-
-# The ends of the ladder that a replica was at.
-NONE, LOWEST, HIGHEST = range(3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +55,7 @@ def swap_probability(beta_i: float, beta_j: float, energy_i: np.ndarray, energy_
     >>> float(swap_probability(1.0, 0.5, -4.0, -8.0)), round(float(swap_probability(1.0, 0.5, -8.0, -4.0)), 6)
     (1.0, 0.135335)
     """
-    return np.exp(np.minimum(0.0, (beta_i - beta_j) * (np.asarray(energy_i) - energy_j)))
+    return replicas.swap_probability((beta_i - beta_j) * (np.asarray(energy_i) - energy_j))
 
 
 def adapted_ladder(
@@ -78,9 +70,8 @@ def adapted_ladder(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add temperatures between those given until neighbours swap at least as often as asked for.
 
-    A short run measures the rate of every pair. If energies are normally distributed, the rate is erfc(x) with x
-    proportional to the distance of the two inverse temperatures (Predescu et al., J. Phys. Chem. B 109, 4189 (2005));
-    a pair is divided into as many equal distances as that asks for, and measured again.
+    A short run measures the rate of every pair, and the interval between its two inverse temperatures is divided into
+    as many equal parts as that asks for (see `mcgen.replicas.parts`), and measured again.
 
     Parameters
     ----------
@@ -145,12 +136,8 @@ def _pieces(betas: np.ndarray, energies: np.ndarray, swap_rate: float) -> np.nda
     pieces = np.ones(len(betas) - 1, np.int64)
     for i in range(len(pieces)):
         rate = float(swap_probability(betas[i], betas[i + 1], energies[i], energies[i + 1]).mean())
-        if rate >= TOLERANCE * swap_rate:
-            continue
-        # Rates too small to be measured follow from the mean energies.
-        distance = (betas[i] - betas[i + 1]) * (energies[i + 1].mean() - energies[i].mean())
-        x = float(erfcinv(rate)) if rate > 1e-3 else 0.5 * math.sqrt(max(0.0, distance))
-        pieces[i] = max(2, math.ceil(x / float(erfcinv(swap_rate))))
+        distance = float((betas[i] - betas[i + 1]) * (energies[i + 1].mean() - energies[i].mean()))
+        pieces[i] = replicas.parts(rate, distance, swap_rate)
     return pieces
 
 
@@ -209,11 +196,7 @@ class TemperingWalkers:
         self._walkers = make_walkers(lattice, self._ladder, states, moves, rng.derive(seed, 0), target, kernel)
         self._seed = seed
         self._without_swaps = n_burn_in // 2
-        n_chains = states.shape[1]
-        self._n_swaps = 0
-        self._replicas = np.repeat(np.arange(len(self._ladder))[:, None], n_chains, axis=1)
-        self._last_end = np.full(self._replicas.shape, NONE)
-        self._restart_counts()
+        self._replicas = Replicas(len(self._ladder), states.shape[1])
 
     @property
     def kernel_name(self) -> str:
@@ -232,7 +215,7 @@ class TemperingWalkers:
             self._walkers.burn_in(alone)
         self._without_swaps -= alone
         self.sweep(n_sweeps - alone)
-        self._restart_counts()
+        self._replicas.restart_counts()
 
     def sweep(self, n_sweeps: int) -> None:
         """Sweep every chain, with swaps after each sweep."""
@@ -252,36 +235,16 @@ class TemperingWalkers:
     def report(self) -> dict[str, object]:
         """What the walkers report at the temperatures asked for, and `exchange`, an `Exchange`."""
         inside = {name: values[self._asked] for name, values in self._walkers.report().items()}
-        with np.errstate(invalid="ignore"):
-            rates = self._accepted / (self._attempted * self._replicas.shape[1])
-        exchange = Exchange(self._ladder.copy(), rates, self._round_trips, self._n_counted)
+        counted = self._replicas
+        exchange = Exchange(self._ladder.copy(), counted.swap_rates(), counted.round_trips, counted.n_counted)
         return inside | {"exchange": exchange}
-
-    def _restart_counts(self) -> None:
-        self._accepted = np.zeros(len(self._ladder) - 1)
-        self._attempted = np.zeros(len(self._ladder) - 1)
-        self._round_trips = 0
-        self._n_counted = 0
 
     def _swap(self, energies: np.ndarray) -> None:
         """Try the pairs of one parity, in all chains."""
-        betas = 1.0 / self._ladder
         n_levels, n_chains = energies.shape
-        uniforms = rng.uniforms(self._seed, rng.purpose.ISING_EXCHANGE, n_chains, n_levels - 1, self._n_swaps)
-        for level in range(self._n_swaps % 2, n_levels - 1, 2):
-            p = swap_probability(betas[level], betas[level + 1], energies[level], energies[level + 1])
-            accepted = uniforms[:, level] < p
+        uniforms = rng.uniforms(self._seed, rng.purpose.ISING_EXCHANGE, n_chains, n_levels - 1, self._replicas.n_rounds)
+        betas, lower = 1.0 / self._ladder[:, None], self._replicas.pairs()
+        p = swap_probability(betas[lower], betas[lower + 1], energies[lower], energies[lower + 1])
+        for level, accepted in zip(lower, self._replicas.swap(p, uniforms), strict=True):
             if accepted.any():
                 self._walkers.exchange(level, accepted)
-                pair = self._replicas[level : level + 2]
-                pair[:, accepted] = pair[::-1, accepted]
-            self._accepted[level] += accepted.sum()
-            self._attempted[level] += 1
-        self._n_swaps += 1
-        self._n_counted += 1
-        chains = np.arange(n_chains)
-        low, high = self._replicas[0], self._replicas[-1]
-        self._round_trips += int((self._last_end[low, chains] == HIGHEST).sum())
-        self._last_end[low, chains] = LOWEST
-        been_low = self._last_end[high, chains] == LOWEST
-        self._last_end[high[been_low], chains[been_low]] = HIGHEST

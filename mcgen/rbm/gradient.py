@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcgen import backend, checks
-from mcgen.rbm.model import RBM
+from mcgen.rbm.model import RBM, units_on
 
 
 class Gradient(NamedTuple):
@@ -133,7 +133,8 @@ def phase_of_rows(model: RBM, v: np.ndarray, row_weights: np.ndarray, device: st
     kernels = target.kernels("rbm")
     rows, weights, hidden_bias, row_weights = map(target.to_device, (v, model.weights, model.hidden_bias, row_weights))
     hidden = target.to_device(np.empty((len(v), model.n_hidden), model.dtype))
-    target.launch(kernels.layer_means, len(v), model.n_hidden, hidden, rows, weights, hidden_bias, model.hidden.low)
+    kind = units_on(target, model.hidden)
+    target.launch(kernels.layer_means, len(v), model.n_hidden, hidden, rows, weights, hidden_bias, *kind)
     moments = [target.to_device(np.empty(array.shape)) for array in model.parameters]
     target.launch(kernels.phase_statistics, model.n_visible + 1, model.n_hidden, *moments, rows, hidden, row_weights)
     return Gradient(*map(target.to_host, moments))

@@ -1,110 +1,136 @@
 """Monte Carlo sampling of the visible layer of an RBM."""
 
 import dataclasses
+import functools
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from mcgen import backend, checks, rng
+from mcgen import backend, checks, rng, stats
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
-from mcgen.rbm.model import RBM
+from mcgen.rbm import exact, gibbs, metropolis, tempering
+from mcgen.rbm.chains import Stack, random_states, stack
+from mcgen.rbm.clamping import Clamped
+from mcgen.rbm.gibbs import paths
+from mcgen.rbm.metropolis import Proposal
+from mcgen.rbm.model import RBM, free_energy_of_rows
+from mcgen.rbm.tempering import Exchange
 
-METHODS = ("gibbs", "metropolis")
+METHODS = ("gibbs", "metropolis", "tempering", "exact")
+PROPOSALS = ("flip", "exchange", "block")
+# The coldest replica is the model, the hottest has independent units.
+DEFAULT_LADDER = (0.0, 1.0)
 
-# Unit updates times fan-in in one kernel call: long enough to hide its start, short enough for progress and Ctrl-C.
-OPERATIONS_PER_CALL = 200_000_000
+# Multiplications in one kernel call: long enough to hide its start, short enough for progress and Ctrl-C.
+OPERATIONS_PER_CALL = {"gibbs": 20_000_000_000, "metropolis": 1_000_000_000, "tempering": 5_000_000_000}
+# What a unit costs beside products: its random word and its draw, in multiplications.
+OPERATIONS_PER_DRAW = 64
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Samples:
     """Visible states drawn from an RBM, with what is needed to draw them again.
 
     Attributes
     ----------
-    states : int8, shape (n_chains, n_draws, n_visible)
+    states : int8, or the model's dtype for continuous units, shape (n_chains, n_draws, n_visible)
     free_energy : float64, shape (n_chains, n_draws)
-        F(v) of each state.
+        F(v) of each state: the energy of the visible layer alone, -log p(v) up to a constant.
+    magnetization : float64, shape (n_chains, n_draws)
+        The sum of each state.
     model : RBM
     method : str
     seed, thin, burn_in : int
     device : str
-    flip_rate : float
-        Metropolis: the fraction of proposals that was accepted. Gibbs: NaN.
+    kernel : str
+        How Gibbs sweeps were made on the device: "products" of matrices (on a CPU always), or on a GPU "shared" or
+        "global", after the memory that holds the weights. "" for the other methods.
+    acceptance_rate : float
+        Of Metropolis proposals; NaN for the other methods.
+    exchange : Exchange or None
+        Of tempering: swap rates and round trips.
     """
 
     states: np.ndarray
     free_energy: np.ndarray
+    magnetization: np.ndarray
     model: RBM
     method: str
     seed: int
     thin: int
     burn_in: int
     device: str
-    flip_rate: float
+    kernel: str
+    acceptance_rate: float
+    exchange: Exchange | None = None
+
+    @functools.cached_property
+    def diagnostics(self) -> dict[str, stats.Diagnosis]:
+        """Mean and error, split R-hat, autocorrelation time and effective sample size of the two series."""
+        return {name: stats.diagnose(getattr(self, name)) for name in ("free_energy", "magnetization")}
+
+    def __repr__(self) -> str:
+        n_chains, n_draws, _ = self.states.shape
+        lines = [f"{n_chains} chains x {n_draws} draws of {self.model!r} by {self.method}, thin={self.thin}"]
+        lines += [f"  {name:13} {diagnosis}" for name, diagnosis in self.diagnostics.items()]
+        if not math.isnan(self.acceptance_rate):
+            lines.append(f"  acceptance rate {self.acceptance_rate:.3f}")
+        if self.exchange is not None:
+            rates = self.exchange.swap_rates
+            lines.append(
+                f"  ladder of {len(rates) + 1} models, swap rates {np.nanmin(rates):.2f} to {np.nanmax(rates):.2f}, "
+                f"{self.exchange.round_trips} round trips in {self.exchange.n_sweeps} sweeps of {n_chains} chains"
+            )
+        return "\n".join(lines)
 
 
 class Chains:
-    """Markov chains on the visible layer: the states, and how many sweeps they have made.
+    """Markov chains on the visible layer of a model that may change: the states, and how many sweeps they have made.
 
     The position in the random stream is `n_sweeps`, so that chains that go on later get the numbers they would have
     got.
 
     Attributes
     ----------
-    visible : int8, shape (n_chains, n_visible)
+    visible : array, shape (n_chains, n_visible)
     n_sweeps : int
-    n_flips : int64, shape (n_chains,)
+    n_accepted : int
         Accepted proposals, Metropolis only.
     """
 
     def __init__(self, visible: np.ndarray, seed: int, n_sweeps: int = 0):
-        self.visible = np.ascontiguousarray(visible, np.int8)
+        self.visible = visible
         self.seed = seed
         self.n_sweeps = n_sweeps
-        self.n_flips = np.zeros(len(visible), np.int64)
+        self.n_accepted = 0
 
     def advance(
-        self, model: RBM, n_sweeps: int, n_draws: int = 0, method: str = "gibbs", device: str = "cpu"
+        self,
+        model: RBM | Stack,
+        n_sweeps: int,
+        n_draws: int = 0,
+        device: str = "cpu",
+        proposal: Proposal | None = None,
     ) -> np.ndarray:
-        """Make n_sweeps sweeps and return n_draws evenly spaced states, int8 (n_chains, n_draws, n_visible).
+        """Make n_sweeps sweeps and return n_draws evenly spaced states, shape (n_chains, n_draws, n_visible).
 
-        The states of the chains are updated in place. With n_draws > 0, n_sweeps must be a multiple of it.
+        The sweeps are block Gibbs, or Metropolis where a proposal is given. With n_draws > 0, n_sweeps must be a
+        multiple of it.
         """
+        parameters = model if isinstance(model, Stack) else stack([model])
         target = backend.target(device)
-        kernels = target.kernels("rbm")
-        n_chains = len(self.visible)
-        visible = target.to_device(self.visible)
-        draws = target.to_device(np.empty((n_chains, n_draws, model.n_visible), np.int8))
-        thin = n_sweeps // n_draws if n_draws else max(1, n_sweeps)
-        weights, visible_bias, hidden_bias = map(target.to_device, model.parameters)
-        tail = (
-            model.visible.low,
-            model.hidden.low,
-            n_sweeps,
-            thin,
-            np.int64(self.n_sweeps),
-            *rng.split_seed(self.seed),
-        )
-        if method == "gibbs":
-            hidden = target.to_device(np.empty((n_chains, model.n_hidden), np.int8))
-            transposed = target.to_device(np.ascontiguousarray(model.weights.T))
-            arrays = (visible, hidden, draws, weights, transposed, visible_bias, hidden_bias)
-            target.launch(kernels.gibbs_sweeps, n_chains, max(model.n_visible, model.n_hidden), *arrays, *tail)
+        visible = np.ascontiguousarray(self.visible[None], parameters.weights.dtype)
+        arguments = (n_sweeps, n_draws, self.n_sweeps, self.seed, target)
+        if proposal is None:
+            visible, draws = gibbs.sweep(parameters, visible, *arguments)
         else:
-            flips = target.to_device(self.n_flips)
-            fields = target.to_device(np.empty((n_chains, model.n_hidden)))
-            arrays = (visible, draws, flips, fields, weights, visible_bias, hidden_bias)
-            target.launch(kernels.metropolis_sweeps, n_chains, 1, *arrays, *tail)
-            self.n_flips = target.to_host(flips)
-        self.visible = target.to_host(visible)
+            visible, draws, accepted = metropolis.sweep(parameters, visible, *arguments, proposal)
+            self.n_accepted += int(accepted.sum())
+        self.visible = visible[0]
         self.n_sweeps += n_sweeps
-        return target.to_host(draws)
-
-
-def random_states(model: RBM, n_chains: int, seed: int) -> np.ndarray:
-    """Visible states with every unit up or down with probability 1/2: int8 (n_chains, n_visible)."""
-    words = rng.words(seed, rng.purpose.RBM_START, n_chains, model.n_visible)
-    return np.where(words >> np.uint32(31), 1, model.visible.low).astype(np.int8)
+        return draws[0]
 
 
 def sample(
@@ -118,8 +144,23 @@ def sample(
     device: str = "cpu",
     initial: np.ndarray | None = None,
     progress: bool = False,
+    *,
+    clamped_units: Sequence[int] | None = None,
+    clamped_values: np.ndarray | None = None,
+    proposal: str = "flip",
+    block_size: int = 4,
+    ladder: Sequence[float] | Sequence[RBM] | None = None,
+    adapt_ladder: bool = True,
 ) -> Samples:
     """Draw visible states from p(v) = sum_h e^{-E(v, h)} / Z.
+
+    ============  ========================================================================================
+    gibbs         block Gibbs sweeps: h given v, then v given h, at the speed of two matrix products
+    metropolis    Metropolis-Hastings on p(v), the hidden layer summed out: `proposal` says what is tried
+    tempering     Gibbs sweeps of a ladder of models, with swaps of states between neighbours: for models
+                  whose modes a single chain does not leave
+    exact         independent draws, where one layer can be enumerated: no error but chance
+    ============  ========================================================================================
 
     Parameters
     ----------
@@ -127,35 +168,58 @@ def sample(
     n_chains, n_draws : int
         Independent Markov chains, and states kept of each.
     thin : int
-        Sweeps between kept states.
+        Sweeps between kept states. A Metropolis sweep proposes as many changes as there are visible units.
     burn_in : int
         Sweeps before the first.
-    method : {"gibbs", "metropolis"}
-        A Gibbs sweep draws h given v, then v given h, each as one block. A Metropolis sweep proposes n_visible flips of
-        randomly chosen single units, with the hidden layer summed out.
+    method : {"gibbs", "metropolis", "tempering", "exact"}
     seed : int
         0 to 2**64 - 1.
     device : {"cpu", "cuda"}
     initial : array, shape (n_chains, n_visible), optional
-        Where the chains start; by default every unit is up with probability 1/2.
+        Where the chains start; by default units are drawn as in no field.
     progress : bool
         Show progress on standard error.
+    clamped_units : sequence of int, shape (n_clamped,), optional
+        Visible units that keep given values: states are drawn from p(v_others | v_clamped).
+    clamped_values : array, shape (n_clamped,) or (n_chains, n_clamped), optional
+        The values, the same in all chains or not.
+    proposal : {"flip", "exchange", "block"}
+        Of metropolis: another state for one random unit; two random units exchange their states, which keeps the
+        magnetisation that the chains start with; or `block_size` random units change at once.
+    block_size : int
+        Units of a "block".
+    ladder : sequence of float or of RBM, optional
+        Of tempering. Numbers are inverse temperatures beta, increasing and ending at 1, of the models
+        `model.tempered(beta)`; by default beta goes from 0 to 1. Models are earlier ones of a training, of the same
+        units, in their order; `model` itself comes last (trajectory tempering).
+    adapt_ladder : bool
+        Whether temperatures are added until neighbours swap in a quarter of the attempts, and models of a training left
+        out while they still do.
 
     Returns
     -------
     Samples
-        The same seed gives the same states for any number of threads.
+        The same seed gives the same states for any number of threads. Printed, it shows mean, split R-hat,
+        autocorrelation time and effective sample size of free energy and magnetisation.
 
     Raises
     ------
     InputError
         If an argument is out of range.
+    SizeError
+        If the method is "exact" and no layer can be enumerated.
     DeviceError
         If the device cannot be used.
 
+    Warns
+    -----
+    StatisticsWarning
+        If the first draws still remember where the chains started, or chains disagree (split R-hat above 1.1).
+
     References
     ----------
-    Geman & Geman, IEEE PAMI 6, 721 (1984). Hastings, Biometrika 57, 97 (1970).
+    Geman & Geman, IEEE PAMI 6, 721 (1984). Hastings, Biometrika 57, 97 (1970). Hukushima & Nemoto, J. Phys. Soc. Japan
+    65, 1604 (1996). Bereux, Decelle, Furtlehner & Seoane, arXiv:2405.15376 (2024).
 
     Examples
     --------
@@ -163,37 +227,206 @@ def sample(
     >>> model = rbm.RBM.random(n_visible=16, n_hidden=4, seed=1)
     >>> rbm.sample(model, n_chains=8, n_draws=5, thin=1, burn_in=3, seed=4).states.shape
     (8, 5, 16)
+
+    The second half of each state, given the first:
+
+    >>> half = rbm.sample(model, n_chains=8, n_draws=5, clamped_units=range(8), clamped_values=[0, 1] * 4, seed=4)
+    >>> half.states[3, 2, :8].tolist()
+    [0, 1, 0, 1, 0, 1, 0, 1]
     """
     n_chains = checks.integer("n_chains", n_chains, 1)
     n_draws = checks.integer("n_draws", n_draws, 1)
     thin = checks.integer("thin", thin, 1)
     burn_in = checks.integer("burn_in", burn_in, 0)
     checks.choice("method", method, METHODS)
+    checks.choice("proposal", proposal, PROPOSALS)
     rng.split_seed(seed)
-    n_sweeps = burn_in + n_draws * thin
-    checks.integer("burn_in + n_draws * thin", n_sweeps, 1, rng.LARGEST_WORD)
+    checks.integer("burn_in + n_draws * thin", burn_in + n_draws * thin, 1, rng.LARGEST_WORD)
     backend.target(device)
-    if initial is None:
-        initial = random_states(model, n_chains, seed)
+    if ladder is not None and method != "tempering":
+        raise InputError(f"ladder is for method='tempering', and method is {method!r}; leave it out")
+    clamped = Clamped(model, n_chains, clamped_units, clamped_values)
+    if method == "exact":
+        if initial is not None:
+            raise InputError("initial is for Markov chains, and method='exact' draws independently; leave it out")
+        draws, report = _independent(model, clamped, n_chains, n_draws, seed, device, progress), {}
     else:
-        initial = model.check_visible(initial, "initial", exact_states=True)
-        if initial.shape != (n_chains, model.n_visible):
-            raise InputError(f"initial has shape {initial.shape}; its shape must be {(n_chains, model.n_visible)}")
-    chains = Chains(initial, seed)
-    kept = np.empty((n_chains, n_draws, model.n_visible), np.int8)
-    sweep_cost = n_chains * model.n_visible * model.n_hidden * (model.n_visible if method == "metropolis" else 1)
-    sweeps_per_call = max(1, OPERATIONS_PER_CALL // sweep_cost)
-    with progress_bar(n_sweeps, f"{method} sweeps", progress) as bar:
-        while chains.n_sweeps < burn_in:
-            sweeps = min(sweeps_per_call, burn_in - chains.n_sweeps)
-            chains.advance(model, sweeps, 0, method, device)
+        start = _start(model, clamped, n_chains, initial, seed)
+        if method == "tempering":
+            walkers: object = _Tempering(model, clamped, start, ladder, adapt_ladder, seed, device)
+        else:
+            move = None
+            if method == "metropolis":
+                move = Proposal(proposal, _proposal_size(proposal, block_size, model, clamped))
+            walkers = _Single(model, clamped, start, n_draws, seed, device, move)
+        draws, report = _draws(walkers, n_chains, n_draws, thin, burn_in, method, progress), walkers.report()
+    states = clamped.complete(draws)
+    flat = states.reshape(-1, model.n_visible)
+    run = Samples(
+        states=states,
+        free_energy=free_energy_of_rows(model, flat, device).reshape(n_chains, n_draws),
+        magnetization=states.sum(axis=2, dtype=np.float64),
+        model=model,
+        method=method,
+        seed=seed,
+        thin=thin,
+        burn_in=burn_in,
+        device=device,
+        kernel=report.get("kernel", ""),
+        acceptance_rate=report.get("acceptance_rate", math.nan),
+        exchange=report.get("exchange"),
+    )
+    if method != "exact":
+        for name, series in (("free energy", run.free_energy), ("magnetization", run.magnetization)):
+            if not stats.warn_of_short_burn_in(series, thin, name, stacklevel=3).enough:
+                break  # one warning is enough
+            diagnosis = run.diagnostics[name.replace(" ", "_")]
+            if not stats.warn_of_disagreement(diagnosis, series.shape, name, stacklevel=2):
+                break
+    return run
+
+
+def _start(model: RBM, clamped: Clamped, n_chains: int, initial: np.ndarray | None, seed: int) -> np.ndarray:
+    """Where the free units of the chains start: shape (n_chains, n_free)."""
+    if initial is None:
+        kind = model.visible.part(clamped.free)
+        return random_states(kind, n_chains, len(clamped.free), seed).astype(model.dtype)
+    initial = model.check_visible(initial, "initial", exact_states=True)
+    if initial.shape != (n_chains, model.n_visible):
+        raise InputError(f"initial has shape {initial.shape}; its shape must be {(n_chains, model.n_visible)}")
+    return clamped.check_initial(initial)
+
+
+def _proposal_size(proposal: str, block_size: int, model: RBM, clamped: Clamped) -> int:
+    n_units = model.visible.n_units(len(clamped.free))
+    if proposal == "block":
+        return checks.integer("block_size", block_size, 1, n_units)
+    return {"flip": 1, "exchange": 2}[proposal]
+
+
+class _Single:
+    """Chains of one model, by block Gibbs or Metropolis sweeps."""
+
+    def __init__(
+        self, model: RBM, clamped: Clamped, start: np.ndarray, n_draws: int, seed: int, device: str,
+        proposal: Proposal | None,
+    ):
+        self._stack = clamped.stack([model])
+        self._chains = Chains(start, seed)
+        self._device, self._proposal = device, proposal
+        paths.check_room(self._stack, len(start), n_draws, device)
+        if proposal is not None:
+            obstacle = metropolis.obstacle(self._stack, proposal)
+            if obstacle:
+                raise InputError(obstacle)
+
+    @property
+    def operations_per_sweep(self) -> int:
+        _, n_visible, n_hidden = self._stack.weights.shape
+        n_chains = len(self._chains.visible)
+        return n_chains * (2 * n_visible * n_hidden + OPERATIONS_PER_DRAW * (n_visible + n_hidden))
+
+    def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
+        return self._chains.advance(self._stack, n_sweeps, n_draws, self._device, self._proposal)
+
+    def start_counting(self) -> None:
+        pass
+
+    def report(self) -> dict:
+        if self._proposal is None:
+            return {"kernel": paths.kernel_name(self._stack, len(self._chains.visible), self._device)}
+        n_chains, n_free = self._chains.visible.shape
+        per_sweep = metropolis.proposals_per_sweep(self._stack.visible, n_free, self._proposal)
+        return {"acceptance_rate": self._chains.n_accepted / (self._chains.n_sweeps * n_chains * per_sweep)}
+
+
+class _Tempering:
+    """Chains of a ladder of models; those of the last are drawn from."""
+
+    def __init__(
+        self,
+        model: RBM,
+        clamped: Clamped,
+        start: np.ndarray,
+        ladder: Sequence[float] | Sequence[RBM] | None,
+        adapt_ladder: bool,
+        seed: int,
+        device: str,
+    ):
+        target = backend.target(device)
+        ladder = DEFAULT_LADDER if ladder is None else ladder
+        if any(isinstance(one, RBM) for one in ladder):
+            models = tempering.check_trajectory([*ladder, *([] if ladder[-1] is model else [model])])
+            states = np.repeat(start[None], len(models), axis=0)
+            parameters, betas = clamped.stack(models), None
+            if adapt_ladder:
+                kept, states = tempering.adapted_trajectory(parameters, states, rng.derive(seed, 1), target)
+                parameters = clamped.stack([models[k] for k in kept])
+        else:
+            betas = tempering.check_betas(ladder)
+
+            def make_stack(betas: np.ndarray) -> Stack:
+                return clamped.stack([model.tempered(beta) for beta in betas])
+
+            states = np.repeat(start[None], len(betas), axis=0)
+            if adapt_ladder:
+                betas, states = tempering.adapted_ladder(make_stack, betas, states, rng.derive(seed, 1), target)
+            parameters = make_stack(betas)
+        paths.check_room(parameters, len(start), 1, device)
+        self._kernel = paths.kernel_name(parameters, len(start), device)
+        self._chains = tempering.TemperingChains(parameters, states, rng.derive(seed, 0), target, betas)
+        self._shape = parameters.weights.shape
+        self._n_chains = len(start)
+
+    @property
+    def operations_per_sweep(self) -> int:
+        n_models, n_visible, n_hidden = self._shape
+        return 2 * n_models * self._n_chains * (2 * n_visible * n_hidden + OPERATIONS_PER_DRAW * (n_visible + n_hidden))
+
+    def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
+        return self._chains.advance(n_sweeps, n_draws)
+
+    def start_counting(self) -> None:
+        self._chains.restart_counts()
+
+    def report(self) -> dict:
+        return {"kernel": self._kernel, "exchange": self._chains.exchange()}
+
+
+def _draws(
+    walkers: object, n_chains: int, n_draws: int, thin: int, burn_in: int, method: str, progress: bool
+) -> np.ndarray:
+    """Burn in, then draw, in pieces short enough for progress and Ctrl-C."""
+    kept = None
+    sweeps_per_call = max(1, OPERATIONS_PER_CALL[method] // walkers.operations_per_sweep)
+    draws_per_call = max(1, sweeps_per_call // thin)
+    with progress_bar(burn_in + n_draws * thin, f"{method} sweeps", progress) as bar:
+        for first in range(0, burn_in, sweeps_per_call):
+            sweeps = min(sweeps_per_call, burn_in - first)
+            walkers.advance(sweeps)
             bar.update(sweeps)
-        draws_per_call = max(1, sweeps_per_call // thin)
+        walkers.start_counting()
         for first in range(0, n_draws, draws_per_call):
             n_now = min(draws_per_call, n_draws - first)
-            kept[:, first : first + n_now] = chains.advance(model, n_now * thin, n_now, method, device)
+            draws = walkers.advance(n_now * thin, n_now)
+            if kept is None:
+                kept = np.empty((n_chains, n_draws, draws.shape[2]), draws.dtype)
+            kept[:, first : first + n_now] = draws
             bar.update(n_now * thin)
-    proposals = n_sweeps * n_chains * model.n_visible
-    flip_rate = float(chains.n_flips.sum() / proposals) if method == "metropolis" else float("nan")
-    free_energy = model.free_energy(kept)
-    return Samples(kept, free_energy, model, method, seed, thin, burn_in, device, flip_rate)
+    return kept
+
+
+def _independent(
+    model: RBM, clamped: Clamped, n_chains: int, n_draws: int, seed: int, device: str, progress: bool
+) -> np.ndarray:
+    """Exact draws of the free units: one sum over states for each distinct row of clamped values."""
+    dtype = model.visible.state_dtype(model.dtype)
+    states = np.empty((n_chains, n_draws, len(clamped.free)), dtype)
+    conditionals = clamped.conditionals(model, n_chains)
+    with progress_bar(len(conditionals), "exact draws", progress and len(conditionals) > 1) as bar:
+        for k, (one, chains) in enumerate(conditionals):
+            own_seed = seed if not clamped.held.size else rng.derive(seed, k)
+            draws = exact.sample(one, len(chains) * n_draws, own_seed, device, progress and len(conditionals) == 1)
+            states[chains] = draws.reshape(len(chains), n_draws, -1)
+            bar.update(1)
+    return states

@@ -28,7 +28,7 @@ class Trained:
     history : dict of arrays, one number for each epoch
         epoch; learning_rate; reconstruction_error; free_energy_gap; validation_gap (NaN without validation rows);
         and, NaN at epochs where they were not evaluated: log_partition, log_likelihood, kl_divergence. See `train`.
-    chains : int8, shape (n_chains, n_visible)
+    chains : int8, or the model's dtype for continuous units, shape (n_chains, n_visible)
         The states of the model's Markov chains after the last step.
     settings : dict
         All arguments of the training; n_rows, the number of rows of data; kl_reference, "truth" or "data".
@@ -67,7 +67,7 @@ def train(
     Parameters
     ----------
     model : RBM
-        Where to start; it is not changed.
+        Where to start; it is not changed. Of a model with a symmetry, the free parameters are trained.
     v : array, shape (n_rows, n_visible)
         Data, states of the visible units.
     negative_phase : {"exact", "cd", "pcd"}
@@ -144,8 +144,9 @@ def train(
     >>> bool(trained.history["kl_divergence"][-1] < 0.1)
     True
     """
-    not_settings = ("model", "v", "validation", "truth", "progress")
-    settings = {name: value for name, value in locals().items() if name not in not_settings}
+    settings = dict(locals())
+    for name in ("model", "v", "validation", "truth", "progress"):
+        del settings[name]
     v = model.check_rows(v)
     settings |= {"n_rows": len(v), "kl_reference": "data" if truth is None else "truth"}
     checks.choice("negative_phase", negative_phase, NEGATIVE_PHASES)
@@ -177,7 +178,7 @@ def train(
     first_rows = rng.permutation(seed, rng.purpose.TRAINING_CHAINS, len(v))
     chains = Chains(v[np.resize(first_rows, n_chains)], rng.derive(seed, 0))
 
-    parameters = tuple(array.astype(np.float64) for array in model.parameters)
+    parameters = free_parameters(model)
     state = step_rule.start(parameters)
     history: list[dict[str, float]] = []
     interrupted = False
@@ -191,8 +192,9 @@ def train(
                         _negative_phase(model, negative_phase, gibbs_steps, chains, batch, device)
                     )
                     with np.errstate(all="ignore"):  # a diverging step is caught, and explained, just below
-                        parameters, state = step_rule.step(parameters, gradient, state, rates[epoch])
-                    model = _replace(model, parameters, epoch + 1, rates[epoch])
+                        tied = free_gradient(model, gradient)
+                        parameters, state = step_rule.step(parameters, tied, state, rates[epoch])
+                        model = _replace(model, parameters, epoch + 1, rates[epoch])
                 if negative_phase == "exact":  # for the free-energy gap only
                     chains.advance(model, gibbs_steps, device=device)
                 evaluate = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
@@ -207,7 +209,8 @@ def train(
                 raise
             interrupted = True
     columns = {name: np.array([row[name] for row in history]) for name in history[0]}
-    return Trained(model, columns, chains.visible, settings, interrupted)
+    last = chains.visible.astype(model.visible.state_dtype(model.dtype))
+    return Trained(model, columns, last, settings, interrupted)
 
 
 def _negative_phase(
@@ -217,19 +220,41 @@ def _negative_phase(
     if kind == "exact":
         return exact.negative_phase(model, device)
     if kind == "cd":
-        chains.visible = batch.astype(np.int8)
+        chains.visible = batch
     chains.advance(model, gibbs_steps, device=device)
-    rows = chains.visible.astype(model.dtype)
-    return phase_of_rows(model, rows, np.full(len(rows), 1 / len(rows)), device)
+    return phase_of_rows(model, chains.visible, np.full(len(chains.visible), 1 / len(chains.visible)), device)
+
+
+def free_parameters(model: RBM) -> tuple[np.ndarray, ...]:
+    """What is trained, in float64: all parameters, or the free ones of a model with a symmetry."""
+    if model.symmetry is not None:
+        return model.symmetry.extract(model.parameters)
+    return tuple(array.astype(np.float64) for array in model.parameters)
+
+
+def free_gradient(model: RBM, gradient: Gradient) -> tuple[np.ndarray, ...]:
+    """The gradient of the free parameters from that of all."""
+    return gradient if model.symmetry is None else model.symmetry.reduce(gradient)
+
+
+def with_free_parameters(model: RBM, parameters: tuple[np.ndarray, ...]) -> RBM:
+    """The model with other free parameters.
+
+    Raises
+    ------
+    InputError
+        If a parameter is not finite, or Z is not.
+    """
+    full = parameters if model.symmetry is None else model.symmetry.expand(parameters)
+    return model.replace(*(array.astype(model.dtype) for array in full))
 
 
 def _replace(model: RBM, parameters: tuple[np.ndarray, ...], epoch: int, rate: float) -> RBM:
     try:
-        return model.replace(*(array.astype(model.dtype) for array in parameters))
-    except InputError:
+        return with_free_parameters(model, parameters)
+    except InputError as error:
         raise InputError(
-            f"training diverged in epoch {epoch}: a parameter is no longer finite at learning_rate={rate:g}; "
-            "use a smaller learning rate"
+            f"training diverged in epoch {epoch} at learning_rate={rate:g} ({error}); use a smaller learning rate"
         ) from None
 
 
@@ -239,7 +264,7 @@ def _cheap_columns(
     """The columns of the history that cost no more than a pass through the data."""
     image = model.visible_mean(model.hidden_mean(v, device), device)
     of_data = free_energy_of_rows(model, v, device).mean()
-    of_chains = free_energy_of_rows(model, chains.visible.astype(model.dtype), device).mean()
+    of_chains = free_energy_of_rows(model, chains.visible, device).mean()
     gap = np.nan if validation is None else free_energy_of_rows(model, validation, device).mean() - of_data
     return {
         "reconstruction_error": float(np.mean((v - image) ** 2)),

@@ -1,27 +1,35 @@
 """HDF5 files: save and load samples, models, training histories and tables of exact values.
 
-The schema, version 2. Every axis of every dataset has a dimension scale, so the files open in h5py, HDFView, Julia,
+The schema, version 3. Every axis of every dataset has a dimension scale, so the files open in h5py, HDFView, Julia,
 MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 
 =============  ===============================================================================================
 /lattice       coupling (direction, site_0, ...), field (site_0, ...); attributes shape, periodic
 /samples       states int8 (chain, draw, site_0, ...), absent where they were not kept; energy float64 and
                magnetization int64 (chain, draw); flip_rate; seed; attributes kind "ising", kernel, method,
-               thin, burn_in, device. Of a model: kind "rbm", states int8 (chain, draw, visible), and
-               free_energy in place of energy, magnetization and kernel
+               thin, burn_in, device. Of a model: kind "rbm"; states int8, or float for continuous units,
+               (chain, draw, visible); free_energy and magnetization float64 (chain, draw); acceptance_rate
+               in place of flip_rate
 /exchange      of tempering: temperature float64, the whole ladder; swap_rates float64 (pair), those of each
-               temperature and the next; round_trips; n_sweeps
-/model         weights (visible, hidden), visible_bias, hidden_bias; attributes kind, visible_units, hidden_units
-/training      one dataset for each column of the history (epoch); chains int8 (chain, visible);
-               attribute settings (JSON)
+               place of the ladder and the next; round_trips; n_sweeps. Of a model: in place of temperature,
+               beta float64 (place), or nothing for a ladder of stored models; n_pairs. Several models have
+               ladders of their own, and the shorter ones end with NaN
+/model         weights (visible, hidden), visible_bias, hidden_bias; attributes kind, visible_units,
+               hidden_units. Of Potts units, attribute visible_states or hidden_states, the states of one; of
+               gaussian and relu units, visible_unit_mean and visible_unit_variance (visible), hidden_...
+               likewise; of tied weights, attributes symmetry_shape, symmetry_filters, symmetry_spin_flip
+/training      one dataset for each column of the history (epoch); chains int8, or float for continuous units,
+               (chain, visible); attribute settings (JSON)
 /exact         one dataset for each exact quantity
 /observables   one dataset for each observable, and NAME_error beside it
 =============  ===============================================================================================
 
-With several temperatures every dataset of these groups (but /lattice and /exchange) has a leading axis `temperature`
+With several temperatures every dataset of these groups (but /lattice, and /exchange of a lattice, whose temperatures
+are one ladder) has a leading axis `temperature`
 (with several entries that have no temperature, `entry`); with one, the temperature is a number in the group. The first
 of several temperatures, where the others were never reached, has an axis of length 1. Root attributes: schema_version
-and those of `mcgen.provenance`. Version 1 had no magnetization, kernel and /exchange; it is still read.
+and those of `mcgen.provenance`. Earlier versions are still read: in 2 samples of models had flip_rate in place
+of acceptance_rate, no magnetization and no kernel, and units two states; 1 had no magnetization, kernel and /exchange.
 """
 
 from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside

@@ -13,7 +13,7 @@ import h5py
 from mcgen import provenance
 from mcgen.errors import FileError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # For what HDF5 still has to write of any file: its indices, scales and attributes.
 BYTES_TO_FINISH = 1 << 22

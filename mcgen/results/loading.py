@@ -92,8 +92,7 @@ def _read(file: h5py.File, keep_states: bool) -> Study:
         temperatures = entries.temperatures()
     if "samples" in file:
         entries = Entries(file["samples"])
-        exchange = samples.read_exchange(file["exchange"]) if "exchange" in file else None
-        fields["samples"] = samples.read(entries, fields, exchange, keep_states)
+        fields["samples"] = samples.read(entries, fields, file.get("exchange"), keep_states)
         temperatures = entries.temperatures()
     if "training" in file:
         fields["trained"] = models.read_training(Entries(file["training"]), fields["models"])

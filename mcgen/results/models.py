@@ -7,9 +7,11 @@ import h5py
 import numpy as np
 
 from mcgen import ising, rbm
+from mcgen.rbm.units.kinds import KINDS, Unit
 from mcgen.results.groups import AXES, Entries, Group
 
 PARAMETERS = ("weights", "visible_bias", "hidden_bias")
+LAYERS = ("visible", "hidden")
 
 
 def write_lattice(file: h5py.File, lattice: ising.Ising) -> None:
@@ -35,16 +37,51 @@ def read_lattice(group: h5py.Group) -> ising.Ising:
 
 def write_models(group: Group, models: Sequence[rbm.RBM]) -> None:
     """Write the group /model."""
-    first = models[0]
-    group.hdf.attrs.update(kind="rbm", visible_units=first.visible.name, hidden_units=first.hidden.name)
-    for name, dimensions in zip(PARAMETERS, (("visible", "hidden"), ("visible",), ("hidden",)), strict=True):
+    group.hdf.attrs["kind"] = "rbm"
+    for name, dimensions in zip(PARAMETERS, (LAYERS, LAYERS[:1], LAYERS[1:]), strict=True):
         group.add(name, dimensions, [getattr(model, name) for model in models])
+    for layer in LAYERS:
+        _write_units(group, layer, [getattr(model, layer) for model in models])
+    symmetry = models[0].symmetry
+    if symmetry is not None:
+        group.hdf.attrs["symmetry_shape"] = np.array(symmetry.shape, np.int64)
+        group.hdf.attrs["symmetry_filters"] = symmetry.n_filters
+        group.hdf.attrs["symmetry_spin_flip"] = np.int8(symmetry.spin_flip)
+
+
+def _write_units(group: Group, layer: str, kinds: Sequence[Unit]) -> None:
+    """The kind of the units of a layer, and the numbers that belong to it."""
+    group.hdf.attrs[f"{layer}_units"] = kinds[0].name
+    if kinds[0].name == "potts":
+        group.hdf.attrs[f"{layer}_states"] = kinds[0].q
+    elif not kinds[0].is_discrete:
+        for name in kinds[0].settings():
+            group.add(f"{layer}_unit_{name}", (layer,), [kind.settings()[name] for kind in kinds])
 
 
 def read_models(entries: Entries) -> tuple[rbm.RBM, ...]:
     """The group /model."""
-    kinds = (str(entries.group.attrs["visible_units"]), str(entries.group.attrs["hidden_units"]))
-    return tuple(rbm.RBM(*arrays, *kinds) for arrays in zip(*map(entries.get, PARAMETERS), strict=True))
+    attributes = entries.group.attrs
+    parameters = [*zip(*map(entries.get, PARAMETERS), strict=True)]
+    visible, hidden = (_read_units(entries, layer, len(parameters)) for layer in LAYERS)
+    symmetry = None
+    if "symmetry_shape" in attributes:
+        shape = tuple(int(length) for length in attributes["symmetry_shape"])
+        n_filters, spin_flip = int(attributes["symmetry_filters"]), bool(attributes["symmetry_spin_flip"])
+        symmetry = rbm.Symmetry(shape, n_filters, spin_flip, visible[0], hidden[0])
+    return tuple(rbm.RBM(*arrays, *kinds, symmetry) for arrays, *kinds in zip(parameters, visible, hidden, strict=True))
+
+
+def _read_units(entries: Entries, layer: str, n_models: int) -> list[Unit]:
+    """The units of a layer of every model."""
+    attributes = entries.group.attrs
+    kind = KINDS[str(attributes[f"{layer}_units"])]
+    if kind.name == "potts":
+        return [kind(int(attributes[f"{layer}_states"]))] * n_models
+    if kind.is_discrete:
+        return [kind()] * n_models
+    numbers = (entries.get(f"{layer}_unit_{name}") for name in ("mean", "variance"))
+    return [kind(*both) for both in zip(*numbers, strict=True)]
 
 
 def write_training(group: Group, trained: Sequence[rbm.Trained]) -> np.ndarray:

@@ -5,29 +5,42 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mcgen import ising
+from mcgen import checks, ising
 from mcgen.errors import FileError, InputError
 from mcgen.results.loading import load_study
 
 
-def load_rows(path: str | Path) -> list[tuple[float | None, np.ndarray, ising.Ising | None]]:
+def load_rows(path: str | Path, real: bool = False) -> list[tuple[float | None, np.ndarray, ising.Ising | None]]:
     """Read rows of data, one table for each temperature in the file.
 
     Parameters
     ----------
     path : str or Path
         An HDF5 file of samples written by mcgen, a NumPy .npy file, or text with one row of numbers on each line.
+    real : bool
+        Whether any finite numbers will do, as for continuous units, instead of 0 and 1, or -1 and 1.
 
     Returns
     -------
-    list of (temperature or None, rows int8 (n_rows, n_units), lattice or None)
+    list of (temperature or None, rows (n_rows, n_units), lattice or None)
+        Rows are int8, or float64 with `real`; those of samples have the type that they were saved with.
 
     Raises
     ------
     FileError
         If the file cannot be read or holds no rows.
     InputError
-        If a value is not 0, 1 or -1, or both 0 and -1 occur.
+        If a value is not 0, 1 or -1, or both 0 and -1 occur; with `real`, if one is NaN or infinite.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from mcgen import results
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "rows.txt"
+    >>> np.savetxt(path, [[0, 1, 1], [1, 0, 1]])
+    >>> results.load_rows(path)[0][1].tolist()
+    [[0, 1, 1], [1, 0, 1]]
     """
     path = Path(path)
     if not path.is_file():
@@ -46,8 +59,10 @@ def load_rows(path: str | Path) -> list[tuple[float | None, np.ndarray, ising.Is
         temperatures = study.temperatures or (None,)
         tables = []
         for temperature, run in zip(temperatures, study.samples, strict=True):
-            n_units = int(np.prod(run.states.shape[2:]))
-            tables.append((temperature, run.states.reshape(-1, n_units), study.lattice))
+            rows = run.states.reshape(-1, int(np.prod(run.states.shape[2:])))
+            # States in int8 were drawn: no second look at billions.
+            checked = rows if rows.dtype == np.int8 else _checked(path, rows, real)
+            tables.append((temperature, checked, study.lattice))
         return tables
     try:
         rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
@@ -55,8 +70,17 @@ def load_rows(path: str | Path) -> list[tuple[float | None, np.ndarray, ising.Is
         raise FileError(f"{path} cannot be read as a table of numbers ({error}); give rows of 0 and 1") from error
     if rows.ndim != 2 or rows.size == 0:
         raise FileError(f"{path} has shape {rows.shape}; give a table with at least one row")
+    return [(None, _checked(path, rows, real).astype(np.float64 if real else np.int8), None)]
+
+
+def _checked(path: Path, rows: np.ndarray, real: bool) -> np.ndarray:
+    if real:
+        return checks.finite_array(str(path), rows)
     values = set(np.unique(rows).tolist())
     if not (values <= {0, 1} or values <= {-1, 1}):
         wrong = sorted(values - {0, 1})[:5]
-        raise InputError(f"{path} holds the values {wrong}; rows must hold 0 and 1, or -1 and 1")
-    return [(None, rows.astype(np.int8), None)]
+        raise InputError(
+            f"{path} holds the values {wrong}; rows must hold 0 and 1, or -1 and 1, but for continuous units "
+            "(real=True, --units gaussian)"
+        )
+    return rows

@@ -1,4 +1,4 @@
-"""The groups /samples and /exchange: what was drawn."""
+"""The group /samples: what was drawn."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from mcgen import ising, rbm
-from mcgen.ising.tempering import Exchange
+from mcgen.results.exchange import read_exchange, read_exchanges
 from mcgen.results.files import check_room
 from mcgen.results.groups import NUMBER_FILTERS, STATE_FILTERS, Entries, Group, chunk_shape
 
@@ -16,7 +16,8 @@ BYTES_PER_ROW = 1 << 24
 
 Samples = ising.Samples | rbm.Samples
 
-SERIES = ("energy", "magnetization")
+SERIES = {ising.Samples: ("energy", "magnetization"), rbm.Samples: ("free_energy", "magnetization")}
+RATES = {ising.Samples: "flip_rate", rbm.Samples: "acceptance_rate"}
 
 
 def draws_per_chunk(run: Samples, n_draws: int, n_together: int = 1) -> int:
@@ -32,7 +33,8 @@ def draws_per_chunk(run: Samples, n_draws: int, n_together: int = 1) -> int:
         Temperatures that are drawn at the same time.
     """
     n_chains, _, *units = run.states.shape
-    return max(1, min(n_draws, BYTES_PER_ROW // (n_together * n_chains * math.prod(units))))
+    n_bytes = n_together * n_chains * math.prod(units) * run.states.itemsize
+    return max(1, min(n_draws, BYTES_PER_ROW // n_bytes))
 
 
 def create(group: Group, run: Samples, n_draws: int, n_entries: int, n_together: int = 1) -> None:
@@ -53,23 +55,23 @@ def create(group: Group, run: Samples, n_draws: int, n_entries: int, n_together:
     n_chains, n_kept, *units = run.states.shape
     axis, length, one = ((group.axis,), (n_entries,), (1,)) if group.axis else ((), (), ())
 
-    def add(name: str, dimensions: tuple, shape: tuple, dtype: str, per_chunk: int, filters: dict) -> None:
-        chunks = chunk_shape((*shape[:1], per_chunk, *shape[2:]), np.dtype(dtype).itemsize)
+    def add(name: str, dimensions: tuple, shape: tuple, dtype: np.dtype, per_chunk: int, filters: dict) -> None:
+        chunks = chunk_shape((*shape[:1], per_chunk, *shape[2:]), dtype.itemsize)
         group.create(name, (*axis, *dimensions), (*length, *shape), dtype, (*one, *chunks), filters)
 
     if n_kept:
         sites = ("visible",) if isinstance(run, rbm.Samples) else [f"site_{axis}" for axis in range(len(units))]
         per_chunk = draws_per_chunk(run, n_draws, n_together)
-        add("states", ("chain", "draw", *sites), (n_chains, n_draws, *units), "int8", per_chunk, STATE_FILTERS)
+        dtype = run.states.dtype
+        filters = STATE_FILTERS if dtype == np.int8 else NUMBER_FILTERS
+        add("states", ("chain", "draw", *sites), (n_chains, n_draws, *units), dtype, per_chunk, filters)
     for name, series in series_of(run).items():
         add(name, ("chain", "draw"), (n_chains, n_draws), series.dtype, n_draws, NUMBER_FILTERS)
 
 
 def series_of(run: Samples) -> dict[str, np.ndarray]:
     """The arrays (n_chains, n_draws) of a run, by the names of their datasets."""
-    if isinstance(run, rbm.Samples):
-        return {"free_energy": run.free_energy}
-    return {name: getattr(run, name) for name in SERIES}
+    return {name: getattr(run, name) for name in SERIES[type(run)]}
 
 
 def put(group: Group, name: str, k: int, first: int, draws: np.ndarray) -> None:
@@ -97,12 +99,11 @@ def put(group: Group, name: str, k: int, first: int, draws: np.ndarray) -> None:
 def describe(group: Group, runs: Sequence[Samples]) -> None:
     """Write what a file keeps beside the draws."""
     first = runs[0]
-    group.hdf.attrs.update(method=first.method, thin=first.thin, burn_in=first.burn_in, device=first.device)
-    if isinstance(first, ising.Samples):
-        group.hdf.attrs.update(kind="ising", kernel=first.kernel)
-    else:
-        group.hdf.attrs["kind"] = "rbm"
-    group.add("flip_rate", (), [run.flip_rate for run in runs])
+    kind = "ising" if isinstance(first, ising.Samples) else "rbm"
+    attributes = {name: getattr(first, name) for name in ("method", "kernel", "thin", "burn_in", "device")}
+    group.hdf.attrs.update(kind=kind, **attributes)
+    rate = RATES[type(first)]
+    group.add(rate, (), [getattr(run, rate) for run in runs])
     group.add("seed", (), [np.uint64(run.seed) for run in runs])
 
 
@@ -122,22 +123,7 @@ def series_shape(run: Samples) -> tuple[int, int]:
     return next(iter(series_of(run).values())).shape
 
 
-def write_exchange(file: h5py.File, exchange: Exchange) -> None:
-    """Write the group /exchange."""
-    group = Group(file, "exchange")
-    group.add("swap_rates", ("pair",), [exchange.swap_rates])
-    group.add("round_trips", (), [np.int64(exchange.round_trips)])
-    group.add("n_sweeps", (), [np.int64(exchange.n_sweeps)])
-    group.close({"temperature": exchange.temperatures})
-
-
-def read_exchange(group: h5py.Group) -> Exchange:
-    """The group /exchange."""
-    arrays = (group["temperature"][()], group["swap_rates"][()])
-    return Exchange(*arrays, int(group["round_trips"][()]), int(group["n_sweeps"][()]))
-
-
-def read(entries: Entries, others: dict, exchange: Exchange | None, keep_states: bool = True) -> tuple[Samples, ...]:
+def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_states: bool = True) -> tuple[Samples, ...]:
     """The runs of the group /samples.
 
     Parameters
@@ -145,7 +131,8 @@ def read(entries: Entries, others: dict, exchange: Exchange | None, keep_states:
     entries : Entries
     others : dict
         The `lattice` or the `models` of the same file.
-    exchange : Exchange or None
+    exchange : h5py.Group or None
+        The group /exchange.
     keep_states : bool
     """
     attributes = entries.group.attrs
@@ -155,17 +142,15 @@ def read(entries: Entries, others: dict, exchange: Exchange | None, keep_states:
         "burn_in": int(attributes["burn_in"]),
         "device": str(attributes["device"]),
     }
-    own = [
-        {"seed": int(seed), "flip_rate": float(rate)} | settings
-        for seed, rate in zip(entries.get("seed"), entries.get("flip_rate"), strict=True)
-    ]
-    if attributes["kind"] != "ising":
-        arrays = (entries.get("states"), entries.get("free_energy"))
-        return tuple(
-            rbm.Samples(states=s, free_energy=f, model=model, **more)
-            for s, f, model, more in zip(*arrays, others["models"], own, strict=True)
-        )
-    lattice = others["lattice"]
+    own = [{"seed": int(seed)} | settings for seed in entries.get("seed")]
+    if attributes["kind"] == "ising":
+        return _lattice_runs(entries, own, others["lattice"], exchange, keep_states)
+    return _model_runs(entries, own, others["models"], exchange)
+
+
+def _lattice_runs(
+    entries: Entries, own: list[dict], lattice: ising.Ising, exchange: h5py.Group | None, keep_states: bool
+) -> tuple[ising.Samples, ...]:
     energy = entries.get("energy")
     if keep_states and "states" in entries.group:
         states = entries.get("states")
@@ -175,8 +160,39 @@ def read(entries: Entries, others: dict, exchange: Exchange | None, keep_states:
         magnetization = entries.get("magnetization")
     else:  # files of version 1
         magnetization = [lattice.magnetization(s) for s in entries.get("states")]
-    common = {"lattice": lattice, "kernel": str(attributes.get("kernel", "single-flip")), "exchange": exchange}
+    common = {
+        "lattice": lattice,
+        "kernel": str(entries.group.attrs.get("kernel", "single-flip")),
+        "exchange": None if exchange is None else read_exchange(exchange),
+    }
+    rates, temperatures = entries.get("flip_rate"), entries.temperatures()
     return tuple(
-        ising.Samples(states=s, energy=e, magnetization=m, temperature=t, **common, **more)
-        for s, e, m, t, more in zip(states, energy, magnetization, entries.temperatures(), own, strict=True)
+        ising.Samples(states=s, energy=e, magnetization=m, flip_rate=float(rate), temperature=t, **common, **more)
+        for s, e, m, rate, t, more in zip(states, energy, magnetization, rates, temperatures, own, strict=True)
+    )
+
+
+def _model_runs(
+    entries: Entries, own: list[dict], models: Sequence[rbm.RBM], exchange: h5py.Group | None
+) -> tuple[rbm.Samples, ...]:
+    states, kernel = entries.get("states"), str(entries.group.attrs.get("kernel", ""))
+    if "acceptance_rate" in entries.group:
+        rates, magnetization = entries.get("acceptance_rate"), entries.get("magnetization")
+    else:  # files of versions 1 and 2
+        rates, magnetization = entries.get("flip_rate"), [s.sum(axis=2, dtype=np.float64) for s in states]
+    exchanges = [None] * len(states) if exchange is None else read_exchanges(Entries(exchange))
+    return tuple(
+        rbm.Samples(
+            states=s,
+            free_energy=f,
+            magnetization=m,
+            acceptance_rate=float(rate),
+            exchange=e,
+            model=model,
+            kernel=kernel,
+            **more,
+        )
+        for s, f, m, rate, e, model, more in zip(
+            states, entries.get("free_energy"), magnetization, rates, exchanges, models, own, strict=True
+        )
     )

@@ -5,7 +5,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from mcgen import ising
 from mcgen.results import models, samples
+from mcgen.results.exchange import write_exchange, write_exchanges
 from mcgen.results.files import check_output, sign, written_beside
 from mcgen.results.groups import Group
 from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, own_configuration
@@ -74,9 +76,14 @@ def _write(file: h5py.File, study: Study) -> None:
         group = Group(file, "samples", axis)
         samples.write(group, study.samples)
         group.close(coordinates)
-        exchange = getattr(study.samples[0], "exchange", None)
-        if exchange is not None:
-            samples.write_exchange(file, exchange)
+        exchanges = [run.exchange for run in study.samples]
+        if exchanges[0] is not None:
+            if isinstance(study.samples[0], ising.Samples):
+                write_exchange(file, exchanges[0])
+            else:
+                group = Group(file, "exchange", axis)
+                write_exchanges(group, exchanges)
+                group.close(coordinates)
     if study.models:
         group = Group(file, "model", axis)
         models.write_models(group, study.models)

@@ -11,6 +11,7 @@ import numpy as np
 from mcgen import checks, ising
 from mcgen.errors import FileError, InputError
 from mcgen.results import models, samples
+from mcgen.results.exchange import write_exchange
 from mcgen.results.files import check_output, check_room, sign, uninterrupted, written_beside
 from mcgen.results.groups import Group
 from mcgen.results.study import Study, check_alike, of_samples, own_configuration
@@ -178,7 +179,7 @@ class SampleWriter:
         group.close({"temperature": temperatures if group.axis else temperatures[0]})
         models.write_lattice(self._file, heads[0].lattice)
         if heads[0].exchange is not None:
-            samples.write_exchange(self._file, heads[0].exchange)
+            write_exchange(self._file, heads[0].exchange)
         if configuration is None:
             configuration = own_configuration(Study(samples=tuple(heads)))
         is_complete = self.kept == (self._n_temperatures, self._n_draws)

@@ -66,22 +66,30 @@ def own_configuration(study: Study) -> dict:
 
 def of_samples(run: ising.Samples | rbm.Samples) -> dict:
     """What a file keeps once for all its samples."""
-    same = {name: getattr(run, name) for name in ("method", "thin", "burn_in", "device")} | {"shape": run.states.shape}
+    same = {name: getattr(run, name) for name in ("method", "kernel", "thin", "burn_in", "device")}
+    same["shape"] = run.states.shape
     if isinstance(run, ising.Samples):
         same |= {
             "number of draws": run.energy.shape,
-            "kernel": run.kernel,
             "lattice": (run.lattice.shape, run.lattice.periodic),
             "couplings": run.lattice.coupling,
             "fields": run.lattice.field,
             "exchange": _bytes(run.exchange),
         }
+    else:
+        ladder = "none" if run.exchange is None else "models" if run.exchange.betas is None else "temperatures"
+        same |= {"dtype of states": run.states.dtype.name, "ladder": ladder}
     return same
 
 
 def of_model(model: rbm.RBM) -> dict:
     """What a file keeps once for all its models."""
-    return {"units": (model.visible.name, model.hidden.name), "shape": model.weights.shape, "dtype": model.dtype.name}
+    return {
+        "units": tuple(repr(kind) if kind.name == "potts" else kind.name for kind in (model.visible, model.hidden)),
+        "shape": model.weights.shape,
+        "dtype": model.dtype.name,
+        "symmetry": repr(model.symmetry),
+    }
 
 
 def check_alike(name: str, entries: Sequence, properties: Callable[[object], dict]) -> None:

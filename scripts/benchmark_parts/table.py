@@ -3,14 +3,18 @@
 import math
 
 from benchmark_parts.peers import PEERS
+from benchmark_parts.rbm_peers import PEERS as RBM_PEERS
 from mcgen.stats import format_error
 
-EXACT, SPEED, INDEPENDENT = range(3)
+EXACT, SPEED, INDEPENDENT, SWEEP, EFFECTIVE = range(5)
 WIDTHS = {name: max(6, len(name)) for name in PEERS}
+RBM_WIDTHS = {name: max(6, len(name)) for name in (*RBM_PEERS, "numpy")}
 
 
 def kind(row: dict) -> int:
     """Which columns a row has."""
+    if row["part"] == "rbm":
+        return EFFECTIVE if "seconds_per_sweep" in row else SWEEP
     if "seconds_per_sweep" in row:
         return INDEPENDENT
     return SPEED if row["part"] == "sampling" else EXACT
@@ -23,6 +27,14 @@ def header(row: dict) -> str:
     if kind(row) == SPEED:
         peers = "".join(f" {name:>{WIDTHS[name]}}" for name in PEERS)
         return f"{'updates of spins':58} {'per ns':>8} {'ns each':>8} {'of limit':>9}{peers}"
+    if kind(row) == SWEEP:
+        peers = "".join(f" {name:>{width}}" for name, width in RBM_WIDTHS.items())
+        return f"{'one sweep of all chains':50} {'ms':>8} {'times products':>15}{peers}"
+    if kind(row) == EFFECTIVE:
+        return (
+            f"{'RBM of a lattice, sampler':42} {'tau(F)':>12} {'tau(sum v) / sweeps':>20} {'us per sweep':>13} "
+            f"{'effective samples/s':>20} {'of quickest':>12}"
+        )
     return (
         f"{'critical lattice, sampler (* extrapolated)':42} {'tau(energy)':>14} {'tau(|m|) / sweeps':>18} "
         f"{'us per sweep':>13} {'ms for one':>11} {'of quickest':>12}"
@@ -31,7 +43,7 @@ def header(row: dict) -> str:
 
 def line(row: dict) -> str:
     """One row of the table."""
-    return (_exact_line, _speed_line, _independent_line)[kind(row)](row).rstrip()
+    return (_exact_line, _speed_line, _independent_line, _sweep_line, _effective_line)[kind(row)](row).rstrip()
 
 
 def _exact_line(row: dict) -> str:
@@ -59,6 +71,23 @@ def _independent_line(row: dict) -> str:
     return (
         f"{work:42} {tau('energy'):>14} {length:>18} {1e6 * row['seconds_per_sweep']:>13.3g} "
         f"{1e3 * row['seconds']:>11.3g} {_times(row['times_quickest']):>12}"
+    )
+
+
+def _sweep_line(row: dict) -> str:
+    floor = f"{row['times_floor']:.2f}" if "times_floor" in row else ""
+    ratios = {name: _times(ratio) for name, ratio in row["ratios"].items()}
+    peers = "".join(f" {ratios.get(name, ''):>{width}}" for name, width in RBM_WIDTHS.items())
+    return f"{row['work']:50} {1e3 * row['seconds']:>8.3g} {floor:>15}{peers}"
+
+
+def _effective_line(row: dict) -> str:
+    energy, total = (
+        format_error(row[f"tau_{name}"], row[f"tau_{name}_error"]) for name in ("free_energy", "visible_sum")
+    )
+    return (
+        f"{row['work'].removeprefix('effective sample, '):42} {energy:>12} {total:>20} "
+        f"{1e6 * row['seconds_per_sweep']:>13.3g} {row['per_second']:>20.3g} {_times(row['times_quickest']):>12}"
     )
 
 

@@ -6,8 +6,8 @@ from scipy import special
 
 from mcgen import _cpu, formulas
 from mcgen.ising import formulas as ising
-from mcgen.rbm import formulas as rbm
 from mcgen.rbm.sums import formulas as sums
+from mcgen.rbm.units import formulas as units
 
 FIELDS = np.concatenate([np.linspace(-800, 800, 4001), np.logspace(-300, 2, 200), -np.logspace(-300, 2, 200), [0.0]])
 LOWS = (0, -1)
@@ -25,6 +25,40 @@ def test_exp_negative_is_accurate_over_its_range():
     assert 0 < compiled(-800.0) < 1e-307
     assert 0 < compiled(-1e308) < 1e-307
     assert compiled(0.0) == 1.0
+
+
+def test_exp_negative_single():
+    x = -np.concatenate([np.linspace(0, 87, 20001), np.logspace(-30, 1.9, 1000)]).astype(np.float32)
+    compiled = _cpu.formulas("mcgen.formulas").exp_negative_single
+    for function in (formulas.exp_negative_single, compiled):
+        with np.errstate(over="ignore"):
+            got = each(function, x[::10])
+        assert np.max(np.abs(got / np.exp(x[::10].astype(float)) - 1)) < 3e-7
+        assert 0 < function(np.float32(-1e30)) < 1e-37
+        assert function(np.float32(0)) == 1
+
+
+def test_tails_of_the_normal_distribution():
+    x = np.concatenate([np.linspace(0, 30, 3001), np.logspace(1.5, 8, 100)])
+    got = each(formulas.scaled_complementary_error_function, x)
+    assert np.max(np.abs(got / special.erfcx(x) - 1)) < 3e-14
+    a = np.linspace(-30, 30, 2001)
+    assert np.allclose(each(formulas.log_normal_tail, a), special.log_ndtr(-a), rtol=1e-13, atol=0)
+    density = -0.5 * a * a - 0.5 * np.log(2 * np.pi)
+    assert np.allclose(np.log(each(formulas.inverse_mills_ratio, a)), density - special.log_ndtr(-a), atol=1e-12)
+
+
+def test_normal_quantiles():
+    p = np.concatenate([np.logspace(-300, -0.4, 2000), 1 - np.logspace(-15, -0.4, 300)])
+    assert np.allclose(each(formulas.normal_quantile, p), special.ndtri(p), rtol=1e-14, atol=0)
+    assert formulas.normal_quantile(0.5) == 0
+    u = np.concatenate([np.logspace(-10, -0.001, 200), 1 - np.logspace(-9, -1, 50)])
+    for a in (-8.0, -3.0, 0.0, 1.0, 3.99, 4.0, 4.01, 10.0, 1e3, 1e6):
+        d = each(formulas.normal_tail_quantile, a, u)
+        tail = special.log_ndtr(-(a + d)) - special.log_ndtr(-a)
+        if a > 1:  # the same without the cancellation of two large logarithms
+            tail = np.log(special.erfcx((a + d) / np.sqrt(2)) / special.erfcx(a / np.sqrt(2))) - d * (a + d / 2)
+        assert np.allclose(tail, np.log(u), atol=1e-13)
 
 
 def test_sigmoid():
@@ -52,16 +86,16 @@ def test_heat_bath_obeys_detailed_balance():
 @pytest.mark.parametrize("low", LOWS)
 def test_cumulant_is_log_of_the_sum_over_two_states(low):
     expected = np.logaddexp(low * FIELDS, FIELDS)
-    assert np.allclose(each(rbm.cumulant, low, FIELDS), expected, rtol=1e-14, atol=1e-15)
+    assert np.allclose(each(units.two_level_cumulant, low, FIELDS), expected, rtol=1e-14, atol=1e-15)
 
 
 @pytest.mark.parametrize("low", LOWS)
 def test_mean_is_the_derivative_of_the_cumulant(low):
     step = 1e-5
     x = np.linspace(-20, 20, 401)
-    slope = (each(rbm.cumulant, low, x + step) - each(rbm.cumulant, low, x - step)) / (2 * step)
-    assert np.allclose(each(rbm.mean, low, x), slope, atol=1e-9)
-    assert np.allclose(each(rbm.mean, low, x), special.expit(x) if low == 0 else np.tanh(x), rtol=1e-13, atol=1e-15)
+    slope = (each(units.two_level_cumulant, low, x + step) - each(units.two_level_cumulant, low, x - step)) / (2 * step)
+    assert np.allclose(each(units.two_level_mean, low, x), slope, atol=1e-9)
+    assert np.allclose(each(units.two_level_mean, low, x), special.expit(x) if low == 0 else np.tanh(x), rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("low", LOWS)
@@ -70,7 +104,7 @@ def test_cumulant_sum(low, n):
     random = np.random.default_rng(n)
     fields, shift = random.normal(scale=20, size=n), random.normal(scale=20, size=n)
     x = fields - 1.5 * shift
-    for function in (rbm.cumulant_sum, _cpu.formulas("mcgen.rbm.formulas").cumulant_sum):
+    for function in (units.two_level_cumulant_sum, _cpu.formulas("mcgen.rbm.units.formulas").two_level_cumulant_sum):
         assert function(low, fields, shift, -1.5) == pytest.approx(np.logaddexp(low * x, x).sum(), rel=1e-13)
 
 

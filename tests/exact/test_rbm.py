@@ -141,9 +141,9 @@ def test_every_split_of_the_enumerated_layer(kinds):
         assert np.allclose(log_weights, -turned.free_energy(hidden), rtol=1e-13, atol=1e-13)
         sums = one.moments(0, one.split.n_items, expected)
         assert sums[0, -1] == pytest.approx(1.0, rel=1e-13)
-        moments = rbm.exact._moments_from_sums(model, model, one.split, sums, expected)
-        assert np.allclose(moments.hidden, p @ hidden, rtol=1e-12, atol=1e-13)
-        assert np.allclose(moments.visible_hidden, (means.T * p) @ hidden, rtol=1e-12, atol=1e-13)
+        _, _, of_hidden, both, _ = rbm.exact.two_level.averages_of_units(model, model, one.split, sums, expected)
+        assert np.allclose(of_hidden, p @ hidden, rtol=1e-12, atol=1e-13)
+        assert np.allclose(both, (means.T * p) @ hidden, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize(("kinds", "scale"), [(KINDS[0], 0.01), (KINDS[0], 1.0), (KINDS[0], 10.0), (KINDS[3], 10.0)])
@@ -252,7 +252,7 @@ def test_exact_draws_do_not_depend_on_their_number_or_on_blocks(monkeypatch):
     assert set(np.unique(draws)) == {0, 1}
     assert (rbm.exact.sample(model, 200, seed=4) == draws[:200]).all()
     assert (rbm.exact.sample(model, 200, seed=5) != draws[:200]).any()
-    monkeypatch.setattr(rbm.exact, "BYTES_PER_BLOCK", 1)
+    monkeypatch.setattr(rbm.exact.two_level, "BYTES_PER_BLOCK", 1)
     assert (rbm.exact.sample(model, 500, seed=4) == draws).all()
 
 

@@ -12,8 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from mcgen import cli, ising, rbm, results
+from mcgen import cli, ising, rbm, results, rng, stats
 from mcgen.cli.ising import METHODS
+from mcgen.cli.rbm import METHODS as RBM_METHODS
 from mcgen.errors import FileError
 from mcgen.ising import sampling
 
@@ -169,7 +170,7 @@ def test_rows_of_text_without_a_lattice(folder, capsys):
     assert "bernoulli units, 2 epochs" in capsys.readouterr().out
     assert mcgen("rbm exact rbm.h5") == 0
     assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --output samples.h5") == 0
-    assert re.search(r"free energy -?\d+\.\d+\(\d+\)", capsys.readouterr().out)
+    assert re.search(r"\n  free energy +-?\d+\.\d+\(\d+\) ", capsys.readouterr().out)
     assert mcgen("report rbm.h5 --output report.pdf") == 0
 
 
@@ -183,8 +184,268 @@ def test_exact_prints_the_numbers(capsys):
 def test_info(capsys):
     assert mcgen("info") == 0
     out = capsys.readouterr().out
-    for words in ("mcgen 0", "numba", "device cpu", "device cuda", "BLAS", "Philox4x32-10"):
+    for words in ("mcgen 0", "numba", "device cpu", "device cuda", "BLAS", "Philox4x32-10", "OPENBLAS_CORETYPE"):
         assert words in out
+
+
+CPUINFO = """processor\t: 0
+vendor_id\t: {vendor}
+cpu family\t: 26
+flags\t\t: fpu avx2 {flags}
+
+processor\t: 1
+vendor_id\t: GenuineIntel
+"""
+# Nothing is imported that would load a BLAS: kernels that this processor lacks would end the process.
+CHOOSE = """
+import os, sys
+from pathlib import Path
+{before}
+from mcgen import cli
+from mcgen.cli import blas_kernels
+assert "numpy" not in sys.modules or "numpy" in {before!r}, "the command line imports NumPy before it can choose"
+blas_kernels.CPUINFO = Path(sys.argv[1])
+try:
+    cli.main(["--help"])
+except SystemExit:
+    print()
+print(os.environ.get("OPENBLAS_CORETYPE"), "|", blas_kernels.describe())
+"""
+AVX512 = "avx512f avx512dq avx512cd avx512bw avx512vl"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "flags", "own", "before", "value", "words"),
+    [
+        ("AuthenticAMD", AVX512, None, "", "SkylakeX", "set by mcgen, for an AMD processor with AVX-512"),
+        ("AuthenticAMD", AVX512, "Haswell", "", "Haswell", "set by the environment"),
+        ("AuthenticAMD", AVX512, None, "import numpy", None, "is not set: OpenBLAS picks its kernels"),
+        ("AuthenticAMD", "", None, "", None, "is not set"),
+        ("AuthenticAMD", AVX512.replace("avx512dq ", ""), None, "", None, "is not set"),
+        ("GenuineIntel", AVX512, None, "", None, "is not set"),
+        (None, None, None, "", None, "is not set"),
+    ],
+    ids=["zen 5", "user's choice", "numpy is there", "zen 3", "virtual", "intel", "no linux"],
+)
+def test_blas_kernels_are_chosen_before_numpy_is_there(vendor, flags, own, before, value, words, tmp_path):
+    path = tmp_path / "cpuinfo"
+    if vendor is not None:
+        path.write_text(CPUINFO.format(vendor=vendor, flags=flags))
+    environment = {name: text for name, text in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    environment |= {} if own is None else {"OPENBLAS_CORETYPE": own}
+    command = [sys.executable, "-c", CHOOSE.format(before=before), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    found, described = done.stdout.splitlines()[-1].split(" | ")
+    assert found == str(value)
+    assert words in described
+
+
+MODEL = rbm.RBM.random(6, 3, seed=1, scale=0.4, visible="spin", hidden="relu")
+DRAW = "rbm sample model.h5 --chains 24 --draws 30 --thin 2 --burn-in 40 --seed 2 --output samples.h5"
+
+
+def drawn_from_model(**changes):
+    """What the command DRAW draws."""
+    settings = {"n_chains": 24, "n_draws": 30, "thin": 2, "burn_in": 40} | changes
+    return rbm.sample(MODEL, seed=rng.derive(2, 0), **settings)
+
+
+def same_run(path, run):
+    again = results.load(path)
+    return (again.states == run.states).all() and (again.free_energy == run.free_energy).all()
+
+
+@pytest.fixture
+def model_file(folder):
+    return results.save(folder / "model.h5", MODEL)
+
+
+@pytest.mark.parametrize("method", RBM_METHODS)
+def test_every_method_draws_from_models_and_says_how_well(method, model_file, capsys):
+    assert mcgen(f"{DRAW} --method {method}") == 0
+    out = capsys.readouterr().out.splitlines()
+    run = drawn_from_model(method=method)
+    assert same_run("samples.h5", run)
+    kernel = {"gibbs": ", kernel products", "tempering": ", kernel products"}.get(method, "")
+    assert out[0] == f"model.h5, method {method}{kernel}: 24 chains of 30 draws"
+    assert out[1].split() == ["mean(error)", "R-hat", "tau", "ESS"]
+    for line, name in zip(out[2:4], ("free energy", "magnetization"), strict=True):
+        found = stats.diagnose(getattr(run, name.replace(" ", "_")))
+        assert line.startswith(f"  {name} ")
+        estimate = found.estimate
+        numbers = f"{found.split_r_hat:.3f} {estimate.autocorrelation_time:.2f} {estimate.effective_sample_size:.0f}"
+        assert line[2 + len(name) :].split() == [str(estimate), *numbers.split()]
+    assert len({len(line) for line in out[1:4]}) == 1  # aligned
+    more = out[4:]
+    if method == "metropolis":
+        assert more.pop(0) == f"  acceptance rate {run.acceptance_rate:.3f}"
+    if method == "tempering":
+        assert more.pop(0).startswith(f"  ladder of {len(run.exchange.betas)} inverse temperatures: 0 ")
+        words = rf"  lowest swap rate {run.exchange.swap_rates.min():.3f}, between beta = .* and .*; "
+        words += (
+            rf"{run.exchange.round_trips} round trips of {24 * len(run.exchange.betas)} configurations in 60 sweeps"
+        )
+        assert re.fullmatch(words, more.pop(0))
+    assert more == ["wrote samples.h5"]
+
+
+def test_the_command_knows_all_methods_for_models():
+    assert RBM_METHODS == rbm.sampling.METHODS
+
+
+@pytest.mark.parametrize(
+    ("line", "settings"),
+    [
+        ("--method metropolis --proposal exchange", {"method": "metropolis", "proposal": "exchange"}),
+        (
+            "--method metropolis --proposal block --block-size 2",
+            {"method": "metropolis", "proposal": "block", "block_size": 2},
+        ),
+        ("--method tempering --ladder 0.3 0.6 1", {"method": "tempering", "ladder": [0.3, 0.6, 1.0]}),
+        ("--clamp 0=1 5=-1", {"clamped_units": [0, 5], "clamped_values": [1, -1]}),
+    ],
+)
+def test_what_is_proposed_and_held_can_be_chosen(line, settings, model_file):
+    assert mcgen(f"{DRAW} {line}") == 0
+    assert same_run("samples.h5", drawn_from_model(**settings))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--method magic", "method='magic' is unknown; choose one of 'gibbs'"),
+        ("--proposal flip", "--proposal flip is for --method metropolis, not gibbs; leave it out, or choose that"),
+        ("--block-size 2", "--block-size 2 is for --method metropolis, not gibbs"),
+        ("--method metropolis --block-size 2", "--block-size 2 is for --proposal block; leave it out"),
+        ("--method exact --ladder 0 1", "--ladder 0.0 1.0 is for --method tempering, not exact"),
+        ("--method metropolis --proposal jump", "proposal='jump' is unknown; choose one of 'flip'"),
+        ("--method tempering --ladder 0 0.5", "betas go from 0 to 0.5; start at 0 or above, and end at 1"),
+        ("--clamp 0", "--clamp 0 is no unit with its value; write the number of a visible unit, =, and its state: 0=1"),
+        ("--clamp up=1", "--clamp up=1 is no unit with its value"),
+        ("--clamp 6=1", "clamped_units has the index 6, but the visible units of"),
+        ("--clamp 0=0", "clamped_values has the value 0.0 at index (0, 0), but spin units have the states -1 and 1"),
+        ("--clamp 0=1 0=-1", "clamped_units has the index 0 twice, with different values"),
+        ("--clamp 0=nan", "clamped_values has 1 values that are NaN or infinite"),
+    ],
+)
+def test_bad_arguments_of_sampling_models_end_with_one_line(line, words, model_file, folder, capsys):
+    assert mcgen(f"{DRAW} {line}") == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert words in err
+    assert os.listdir(folder) == ["model.h5"]
+
+
+def rows_of(kind, n_entries=6):
+    states = rbm.sample(rbm.RBM.random(n_entries, 2, seed=1, visible=kind), n_chains=40, n_draws=1, seed=1).states[:, 0]
+    np.savetxt("rows.txt", states)
+    return states
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ("--units spin", ("spin", "spin")),
+        ("--units spin --hidden-units relu", ("spin", "relu")),
+        ("--hidden-units potts:2", ("bernoulli", rbm.Potts(2))),
+        ("--units gaussian", ("gaussian", "bernoulli")),
+        ("--units relu --hidden-units spin", ("relu", "spin")),
+        ("--units potts:3 --hidden-units potts:3", (rbm.Potts(3), rbm.Potts(3))),
+        ("--units potts:3 --hidden-units gaussian", (rbm.Potts(3), "gaussian")),
+    ],
+)
+def test_units_can_be_chosen_for_each_layer(kinds, expected, folder, capsys):
+    rows_of(expected[0])
+    assert mcgen(f"rbm train --data rows.txt --hidden 2 --epochs 2 --seed 3 {kinds} --output rbm.h5") == 0
+    (model,) = results.load_study("rbm.h5").models
+    assert [getattr(kind, "name", kind) for kind in expected] == [model.visible.name, model.hidden.name]
+    assert model.hidden.n_units(model.n_hidden) == 2
+    names = " and ".join(dict.fromkeys((model.visible.name, model.hidden.name)))
+    assert re.search(rf"^{names} units, 2 epochs, reconstruction error", capsys.readouterr().out)
+    assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --output samples.h5") == 0
+    assert results.load("samples.h5").states.dtype == (np.int8 if model.visible.is_discrete else np.float64)
+    assert mcgen("report rbm.h5 --output report.png") == 0
+
+
+def test_models_that_are_no_spins_are_not_compared_with_the_lattice(folder, capsys):
+    mcgen(SAMPLE)
+    capsys.readouterr()
+    assert mcgen(f"{TRAIN} --units gaussian") == 0
+    assert "per site" not in capsys.readouterr().out
+    assert not results.load_study("rbm.h5").observables
+    assert mcgen("rbm exact rbm.h5") == 0
+    assert capsys.readouterr().out.count("KL not summed: gaussian units are no spins of the lattice\n") == 2
+    assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --output samples.h5") == 0
+    assert "per site" not in capsys.readouterr().out
+
+
+def test_tied_filters(folder, capsys):
+    mcgen(SAMPLE)
+    capsys.readouterr()
+    line = "rbm train --data ising.h5 --filters 2 --spin-flip --hidden-units relu --epochs 2 --seed 1 --output rbm.h5"
+    assert mcgen(line) == 0
+    assert len(re.findall(r"T = .*: spin and relu units, 14 free parameters, 2 epochs", capsys.readouterr().out)) == 2
+    for model in results.load_study("rbm.h5").models:
+        assert model.symmetry == rbm.Symmetry((2, 3), 2, spin_flip=True, visible="spin", hidden="relu")
+        assert (model.n_visible, model.n_hidden) == (6, 24)
+
+
+def test_the_likelihood_can_be_climbed_to_its_maximum(folder, capsys):
+    mcgen(SAMPLE.replace("3.0", "8.0"))  # warm, so that chains pass from mode to mode
+    capsys.readouterr()
+    line = "rbm train --data ising.h5 --temperature 8 --filters 1 --hidden-units bernoulli --trainer likelihood"
+    assert mcgen(line + " --seed 1 --output rbm.h5") == 0
+    (trained,) = results.load_study("rbm.h5").trained
+    assert trained.settings["method"] == "maximum_likelihood"
+    start = rbm.RBM.symmetric((2, 3), 1, rng.derive(1, 0), visible="spin", hidden="bernoulli")
+    ((_, v, lattice),) = [table for table in results.load_rows("ising.h5") if table[0] == 8.0]
+    truth = ising.exact.probabilities(lattice, 8.0)
+    by_hand = rbm.maximum_likelihood(start, v, seed=rng.derive(1, 1), truth=truth)
+    assert (trained.model.weights == by_hand.model.weights).all()
+    words = rf"T = 8: .* iterations, ended by {trained.settings['ended_by']}, .* exact KL\(truth \|\| model\)"
+    assert re.search(words, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("--hidden 2 --units magic", "--units='magic' is unknown; choose one of 'bernoulli', 'spin', 'potts'"),
+        ("--hidden 2 --units potts", "--units potts lacks the number of states; write potts:3, say"),
+        ("--hidden 2 --hidden-units potts:x", "--hidden-units potts:x lacks the number of states"),
+        ("--hidden 2 --hidden-units potts:1", "the number of states in --hidden-units=1 is too small"),
+        ("--hidden 2 --hidden-units spin:3", "--hidden-units spin:3: only potts units take a number; write spin"),
+        ("--hidden 2 --units potts:4", "visible=Potts(q=4) has 4 entries for each unit, but the layer has 6 entries"),
+        ("--hidden 2 --units potts:3", "v is not one-hot: potts units have 3 neighbouring entries"),
+        ("--hidden 0", "--hidden=0 is too small"),
+        ("--hidden 2 --spin-flip", "--spin-flip is for tied weights; give --filters instead of --hidden, or leave"),
+        ("--filters 1", "--filters 1 needs data of a lattice, and rows.txt has none; give samples of"),
+        ("--filters 1 --data open.h5", "--filters 1 needs a periodic lattice, and that of open.h5 has open boundaries"),
+        ("--filters 1 --data closed.h5 --units potts:2", "visible='potts': tied filters have one weight for each site"),
+        ("--hidden 2 --trainer magic", "--trainer='magic' is unknown; choose one of 'sgd', 'likelihood'"),
+        ("--hidden 2 --trainer likelihood --epochs 3", "--epochs 3 is for --trainer sgd, not likelihood; leave it out"),
+        ("--hidden 2 --data real.txt", "rows must hold 0 and 1, or -1 and 1, but for continuous units"),
+        ("--hidden 2 --data real.h5", "rows must hold 0 and 1, or -1 and 1, but for continuous units"),
+        ("--hidden 2 --units relu --data real.txt", "v has the value -0.5; relu units are not negative"),
+        ("--hidden 2 --units gaussian --data nan.txt", "nan.txt has 1 values that are NaN or infinite"),
+    ],
+)
+def test_bad_arguments_of_training_end_with_one_line(line, words, folder, capsys):
+    np.savetxt("rows.txt", [[0, 1, 1, 0, 0, 1], [1, 1, 1, 0, 0, 0]])
+    np.savetxt("real.txt", [[0.5, -0.5]])
+    np.savetxt("nan.txt", [[0.5, np.nan]])
+    for name, periodic in (("open.h5", False), ("closed.h5", True)):
+        lattice = ising.Ising((2, 3), periodic=periodic)
+        results.save(name, ising.sample(lattice, 2.0, n_chains=2, n_draws=2, burn_in=1, kernel="single-flip"))
+    gaussian = rbm.RBM.random(3, 2, seed=1, visible="gaussian")
+    results.save("real.h5", rbm.sample(gaussian, n_chains=2, n_draws=2, burn_in=1))
+    there = sorted(os.listdir())
+    data = "" if "--data" in line else "--data rows.txt "
+    assert mcgen(f"rbm train {data}{line} --output rbm.h5") == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert words in err
+    assert sorted(os.listdir()) == there
 
 
 @pytest.mark.parametrize(

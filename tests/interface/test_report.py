@@ -91,6 +91,65 @@ def test_models_without_lattice_are_drawn(tmp_path):
     assert report.report(study, tmp_path / "report.svg").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("lattice", [None, LATTICE], ids=["no lattice", "lattice"])
+@pytest.mark.parametrize(
+    ("visible", "hidden", "titles"),
+    [
+        (rbm.Potts(3), "gaussian", ("Weights of all 4 hidden units\n(rows: visible units, columns: their states)",)),
+        (rbm.Gaussian(variance=2.0), rbm.Potts(2), ("Weights of all 4 states of hidden units",)),
+        ("relu", "bernoulli", ("states of the model's chains (dark: large)",)),
+        ("spin", "relu", ("states of the model's chains (dark: up)",)),
+    ],
+    ids=["potts", "gaussian", "relu", "spin"],
+)
+def test_models_of_every_kind_are_drawn(visible, hidden, titles, lattice, tmp_path):
+    model = rbm.RBM.random(6, 4, seed=1, visible=visible, hidden=hidden)
+    v = rbm.sample(model, n_chains=36, n_draws=1, seed=3).states[:, 0]
+    trained = rbm.train(model, v, epochs=1, n_chains=36)
+    study = results.Study((2.0,) if lattice else (), lattice, models=(trained.model,), trained=(trained,))
+    assert report.report(study, tmp_path / "report.png").stat().st_size > 10_000
+    (panels,) = report.draw(study).subfigs
+    drawn = [axes.get_title() for axes in panels.axes]
+    assert all(any(one.endswith(title) for one in drawn) for title in titles)
+    (states,) = (axes for axes in panels.axes if axes.get_title().startswith("Every state"))
+    words = " ".join(text.get_text() for text in states.texts)
+    if lattice is None:
+        assert words == "the true distribution\nis not known"
+    elif model.visible.name == "spin":
+        assert not words
+        assert states.has_data()
+    else:
+        assert words == f"states of {model.visible.name} units\nare no states of the lattice's spins"
+    images = {axes.get_title().split("\n")[0]: axes.images[0] for axes in panels.axes if axes.images}
+    shown = next(image for title, image in images.items() if "chains" in title)
+    low, high = shown.get_clim()
+    if model.visible.is_discrete:
+        assert (low, high) == (-1 if model.visible.name == "spin" else 0, 1)
+    else:
+        assert (low, high) == (trained.chains.min(), trained.chains.max())
+
+
+def test_the_title_names_the_units():
+    trained = rbm.train(
+        rbm.RBM.random(6, 4, seed=1, visible=rbm.Potts(3)), np.eye(3)[[[0, 1], [2, 0]]].reshape(2, 6), epochs=1
+    )
+    (panels,) = report.draw(results.Study(models=(trained.model,), trained=(trained,))).subfigs
+    assert panels.get_suptitle() == "RBM with 2 visible potts and 4 hidden bernoulli units"
+
+
+def test_only_spins_are_compared_with_a_lattice(study):
+    lattice = ising.Ising((2, 3))
+    for model in (
+        rbm.RBM.random(6, 2, seed=1, visible=rbm.Potts(2)),
+        rbm.RBM.random(6, 2, seed=1, visible="gaussian"),
+        rbm.RBM.random(5, 2, seed=1),
+    ):
+        assert not evaluation.has_spins(model, lattice)
+        with pytest.raises(InputError, match="cannot be compared with a lattice of 6 spins: it needs as many visible"):
+            evaluation.evaluate(model, lattice, 2.0, study.samples, study.samples)
+    assert not evaluation.has_spins(study.models[0], None)
+
+
 @pytest.mark.parametrize(
     ("lattice", "known"),
     [

@@ -1,7 +1,9 @@
 import dataclasses
+import gzip
 import json
 import os
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ from mcgen.errors import FileError, InputError
 from mcgen.results import Study, groups, samples
 
 LATTICE = ising.Ising((2, 3), field=0.1)
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,9 @@ def same(one, other):
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, rbm.RBM):
-        return same(one.parameters, other.parameters) and (one.visible, one.hidden) == (other.visible, other.hidden)
+        return same(one.parameters, other.parameters) and all(
+            getattr(one, name) == getattr(other, name) for name in ("visible", "hidden", "symmetry", "dtype")
+        )
     if isinstance(one, ising.Ising):
         return same((one.coupling, one.field), (other.coupling, other.field)) and one.periodic == other.periodic
     return one == other or (one != one and other != other)
@@ -56,42 +61,111 @@ def without_states(run):
     return dataclasses.replace(run, states=run.states[:, :0])
 
 
-def kinds(runs, tempered, trained):
-    model = trained[0].model
-    float32 = model.replace(*(array.astype(np.float32) for array in model.parameters))
-    drawn = rbm.sample(model, n_chains=3, n_draws=2, seed=4, method="metropolis")
-    return {
-        "run": runs[0],
-        "runs": runs,
-        "run without states": without_states(runs[0]),
-        "runs without states": [without_states(run) for run in runs],
-        "tempering": tempered,
-        "one of tempering": tempered[1],
-        "exact draws": ising.sample(LATTICE, 2.0, n_chains=2, n_draws=3, method="exact"),
-        "bit-sliced": ising.sample(ising.Ising((4, 4)), 2.0, n_chains=8, n_draws=3),
-        "model": model,
-        "float32 model": float32,
-        "models": [model, trained[1].model],
-        "trained": trained[0],
-        "two trained": trained,
-        "rbm samples": drawn,
-        "gibbs samples": rbm.sample(model, n_chains=3, n_draws=2, seed=4),
-    }
+def as_float32(model):
+    return model.replace(*(array.astype(np.float32) for array in model.parameters))
 
 
-ISING = ["run", "runs", "run without states", "runs without states", "tempering", "one of tempering", "exact draws"]
-ISING += ["bit-sliced"]
-NAMES = [*ISING, "model", "float32 model", "models", "trained", "two trained", "rbm samples", "gibbs samples"]
+def draw(model, **changes):
+    return rbm.sample(model, **({"n_chains": 3, "n_draws": 2, "thin": 1, "burn_in": 20, "seed": 4} | changes))
+
+
+UNITS = [
+    "bernoulli",
+    "spin",
+    rbm.Potts(3),
+    rbm.Gaussian(mean=np.arange(6) / 7, variance=1 + np.arange(6) / 9),
+    rbm.ReLU(mean=0.1, variance=0.3),
+]
+SYMMETRIC = rbm.RBM.symmetric((2, 3), n_filters=1, seed=1, scale=0.3, spin_flip=True, visible="spin", hidden="relu")
+
+
+def of_units(visible, hidden="bernoulli", seed=1):
+    return rbm.RBM.random(6, 6, seed=seed, scale=0.1, visible=visible, hidden=hidden)
+
+
+def fit(model, **changes):
+    v = draw(of_units(model.visible), n_chains=40).states[:, 0]
+    return rbm.train(model, v, **({"epochs": 3, "seed": 2} | changes))
+
+
+def without_rates(run):
+    """As of tempering without any swap tried."""
+    rates = np.full_like(run.exchange.swap_rates, np.nan)
+    return dataclasses.replace(run, exchange=dataclasses.replace(run.exchange, swap_rates=rates))
+
+
+MAKE = {
+    "run": lambda runs, *_: runs[0],
+    "runs": lambda runs, *_: runs,
+    "run without states": lambda runs, *_: without_states(runs[0]),
+    "runs without states": lambda runs, *_: [without_states(run) for run in runs],
+    "tempering": lambda _, tempered, __: tempered,
+    "one of tempering": lambda _, tempered, __: tempered[1],
+    "exact draws": lambda *_: ising.sample(LATTICE, 2.0, n_chains=2, n_draws=3, method="exact"),
+    "bit-sliced": lambda *_: ising.sample(ising.Ising((4, 4)), 2.0, n_chains=8, n_draws=3),
+    "model": lambda *fixtures: fixtures[2][0].model,
+    "float32 model": lambda *fixtures: as_float32(fixtures[2][0].model),
+    "models": lambda *fixtures: [one.model for one in fixtures[2]],
+    "symmetric model": lambda *_: SYMMETRIC,
+    "models with numbers of their own": lambda *_: [
+        of_units(rbm.Gaussian(mean=m, variance=2.0), rbm.ReLU(variance=0.1 / 3 + m)) for m in (0.25, np.arange(6) / 3)
+    ],
+    "trained": lambda *fixtures: fixtures[2][0],
+    "two trained": lambda *fixtures: fixtures[2],
+    "trained symmetric": lambda *_: fit(SYMMETRIC),
+    "trained gaussian": lambda *_: fit(of_units(UNITS[3])),
+    "maximum likelihood": lambda runs, *_: rbm.maximum_likelihood(of_units("spin"), runs[0].states.reshape(-1, 6)),
+    "metropolis samples": lambda *_: draw(of_units("spin"), method="metropolis"),
+    "gibbs samples": lambda *_: draw(of_units("spin")),
+    "clamped samples": lambda *_: draw(of_units("spin"), clamped_units=[1, 4], clamped_values=[1, -1]),
+    "exact samples": lambda *_: draw(of_units("bernoulli", "spin"), method="exact"),
+    "float samples": lambda *_: draw(of_units(UNITS[3])),
+    "float32 samples": lambda *_: [draw(as_float32(of_units(UNITS[4], seed=seed))) for seed in (1, 2)],
+    "tempered samples": lambda *_: draw(of_units("spin"), method="tempering"),
+    "ladders of several lengths": lambda *_: [
+        without_rates(draw(of_units("spin"), method="tempering", ladder=ladder))
+        for ladder in ([0.0, 1.0], [0.0, 0.2, 0.5, 1.0], [0.5, 1.0])
+    ],
+    "trajectory samples": lambda *_: draw(of_units(UNITS[2]), method="tempering", ladder=[of_units(UNITS[2], seed=5)]),
+} | {f"{getattr(kind, 'name', kind)} samples": lambda *_, kind=kind: draw(of_units(kind, kind)) for kind in UNITS}
+NAMES = list(MAKE)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_saved_is_loaded(name, runs, tempered, trained, tmp_path):
-    what = kinds(runs, tempered, trained)[name]
+    what = MAKE[name](runs, tempered, trained)
     path = results.save(tmp_path / "file.h5", what)
     again = results.load(path)
     assert type(again) is type(what)
     assert same(again, what)
     assert os.listdir(tmp_path) == ["file.h5"]
+
+
+@pytest.mark.parametrize("visible", UNITS, ids=lambda kind: getattr(kind, "name", kind))
+def test_every_pair_of_units_is_kept(visible, tmp_path):
+    for number, hidden in enumerate(UNITS):
+        models = [of_units(visible, hidden, seed) for seed in (1, 2)]
+        assert same(results.load(results.save(tmp_path / f"{number}.h5", models)), models)
+
+
+def test_the_file_says_what_the_units_are(tmp_path):
+    with h5py.File(results.save(tmp_path / "file.h5", of_units(UNITS[2], UNITS[3]))) as file:
+        attributes = dict(file["model"].attrs)
+        assert attributes == {"kind": "rbm", "visible_units": "potts", "visible_states": 3, "hidden_units": "gaussian"}
+        assert file["model/hidden_unit_mean"][()].tolist() == (np.arange(6) / 7).tolist()
+        assert file["model/hidden_unit_variance"][()].tolist() == (1 + np.arange(6) / 9).tolist()
+    with h5py.File(results.save(tmp_path / "tied.h5", SYMMETRIC)) as file:
+        attributes = file["model"].attrs
+        assert attributes["symmetry_shape"].tolist() == [2, 3]
+        assert (attributes["symmetry_filters"], attributes["symmetry_spin_flip"]) == (1, 1)
+
+
+def test_parameters_that_break_the_symmetry_are_noticed(tmp_path):
+    path = results.save(tmp_path / "file.h5", SYMMETRIC)
+    with h5py.File(path, "a") as file:
+        file["model/weights"][1, 2] += 1
+    with pytest.raises(FileError, match=r"cannot be read \(weights has the value .* damaged"):
+        results.load(path)
 
 
 def whole_study(runs, trained):
@@ -116,7 +190,7 @@ def test_a_whole_study_is_loaded(runs, trained, tmp_path):
 
 @pytest.mark.parametrize("name", [*NAMES, "study"])
 def test_files_open_in_xarray_and_every_axis_has_a_scale(name, runs, tempered, trained, tmp_path):
-    what = (kinds(runs, tempered, trained) | {"study": whole_study(runs, trained)})[name]
+    what = whole_study(runs, trained) if name == "study" else MAKE[name](runs, tempered, trained)
     path = results.save(tmp_path / "file.h5", what)
     with xarray.open_datatree(path, engine="h5netcdf") as tree:
         tree.load()
@@ -134,6 +208,19 @@ def test_files_open_in_xarray_and_every_axis_has_a_scale(name, runs, tempered, t
             assert exchange["temperature"].values.tolist() == tempered[0].exchange.temperatures.tolist()
             assert exchange["swap_rates"].dims == ("pair",)
             assert int(exchange["n_sweeps"]) == 10
+        if name == "ladders of several lengths":
+            assert tree["exchange/beta"].dims == ("entry", "place")
+            assert tree["exchange/swap_rates"].shape == (3, tree["exchange/beta"].shape[1] - 1)
+            assert [beta.swap_rates.size for beta in (run.exchange for run in what)] == tree[
+                "exchange/n_pairs"
+            ].values.tolist()
+        if name == "float samples":
+            assert tree["samples/states"].dims == ("chain", "draw", "visible")
+            assert tree["samples/magnetization"].dims == ("chain", "draw")
+            assert "flip_rate" not in tree["samples"]
+            assert np.isnan(tree["samples/acceptance_rate"])
+        if name == "models with numbers of their own":
+            assert tree["model/hidden_unit_variance"].dims == ("entry", "hidden")
         if name == "run":
             assert tree["samples/states"].dims == ("chain", "draw", "site_0", "site_1")
             assert float(tree["samples/temperature"]) == 1.5
@@ -200,6 +287,72 @@ def test_files_of_version_1_have_no_magnetization_and_kernel(runs, tmp_path):
     assert same(results.load(path, keep_states=False), [without_states(run) for run in runs])
 
 
+def version_2(name, tmp_path):
+    """A file that the code of schema version 2 wrote."""
+    path = tmp_path / "version-2.h5"
+    path.write_bytes(gzip.decompress((DATA / f"version-2-{name}.hdf5.gz").read_bytes()))
+    return path
+
+
+def ramp(*shape):
+    return (0.125 * (np.arange(np.prod(shape)) % 11 - 4)).reshape(shape)
+
+
+def spins(*shape, start=0):
+    return np.where((np.arange(np.prod(shape)) * 7 + start) % 5 < 2, 1, -1).astype(np.int8).reshape(shape)
+
+
+def test_samples_and_models_of_version_2(tmp_path):
+    study = results.load(version_2("rbm", tmp_path))
+    assert study.attributes["schema_version"] == 2
+    assert study.temperatures == (1.5, 3.0)
+    assert same(study.lattice, ising.Ising((2, 3), field=0.25))
+    assert study.exact["kl_divergence"].tolist() == ramp(2).tolist()
+    for k, (model, run, trained) in enumerate(zip(study.models, study.samples, study.trained, strict=True)):
+        assert same(model, rbm.RBM(ramp(6, 2) + k, ramp(6) - k, ramp(2), "spin", "bernoulli"))
+        assert run.model is trained.model is model
+        assert same(run.states, spins(2, 3, 6, start=k))
+        assert same(run.free_energy, ramp(2, 3) + k)
+        assert same(run.magnetization, spins(2, 3, 6, start=k).astype(float).sum(axis=2))
+        settings = (
+            run.acceptance_rate,
+            run.exchange,
+            run.kernel,
+            run.method,
+            run.seed,
+            run.thin,
+            run.burn_in,
+            run.device,
+        )
+        assert settings == (0.25 + 0.5 * k, None, "", "metropolis", 5 + k, 3, 4, "cpu")
+        assert trained.history["epoch"].tolist() == [1, 2, 3][: 3 - k]
+        assert same(trained.history["learning_rate"], ramp(3 - k))
+        assert np.isnan(trained.history["log_likelihood"]).all()
+        assert same(trained.chains, run.states[:, 0])
+        assert trained.settings == {"negative_phase": "cd", "n_rows": 9}
+        assert trained.interrupted == bool(k)
+
+
+def test_tempering_of_version_2(tmp_path):
+    runs = results.load(version_2("tempering", tmp_path))
+    states = spins(2, 3, 2, 3)
+    lattice = ising.Ising((2, 3), field=0.25)
+    for run, temperature in zip(runs, (1.5, 3.0), strict=True):
+        assert same(run.states, states)
+        assert same((run.energy, run.magnetization), (lattice.energy(states), lattice.magnetization(states)))
+        assert same(run.lattice, lattice)
+        assert (run.temperature, run.method, run.kernel, run.flip_rate) == (
+            temperature,
+            "tempering",
+            "single-flip",
+            0.25,
+        )
+        assert same(
+            (run.exchange.temperatures, run.exchange.swap_rates), (np.array([1.5, 2, 3]), np.array([0.5, np.nan]))
+        )
+        assert (run.exchange.round_trips, run.exchange.n_sweeps) == (3, 12)
+
+
 def test_states_can_stay_in_the_file(runs, tmp_path, monkeypatch):
     path = results.save(tmp_path / "file.h5", runs)
     names, original = [], groups.Entries.get
@@ -219,6 +372,17 @@ def test_random_spins_take_little_more_than_a_bit(tmp_path):
         for dataset in (states, energy):
             assert dataset.compression == "gzip"
             assert np.prod(dataset.chunks) * dataset.dtype.itemsize <= 2**20
+
+
+def test_real_states_are_kept_in_full(tmp_path):
+    model = rbm.RBM.random(64, 4, seed=1, visible="gaussian")
+    run = draw(model, n_chains=64, n_draws=100)
+    with h5py.File(results.save(tmp_path / "file.h5", run)) as file:
+        states = file["samples/states"]
+        assert states.dtype == np.float64
+        assert states.scaleoffset is None  # it rounds what is no integer
+        assert states.shuffle
+        assert np.prod(states.chunks) * states.dtype.itemsize <= 2**20
 
 
 @pytest.mark.parametrize(
@@ -270,9 +434,29 @@ def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tempered, tm
     }.items():
         with pytest.raises(InputError, match=f"samples 0 and 1 differ in {what}.* files of their own"):
             results.save(tmp_path / "file.h5", [runs[0], other])
-    models = [rbm.RBM.random(4, 2, seed=1), rbm.RBM.random(4, 2, seed=1, hidden="spin")]
-    with pytest.raises(InputError, match="models 0 and 1 differ in units"):
-        results.save(tmp_path / "file.h5", models)
+    model = rbm.RBM(*SYMMETRIC.parameters, "spin", "relu")
+    for words, one, other in (
+        (r"units \(\('spin', 'relu'\) and \('spin', 'spin'\)\)", of_units("spin", "relu"), of_units("spin", "spin")),
+        (r"units .*Potts\(q=3\).* and .*Potts\(q=2\)", of_units(rbm.Potts(3)), of_units(rbm.Potts(2))),
+        (r"symmetry \(None and Symmetry\(shape=\(2, 3\)", model, SYMMETRIC),
+        (r"dtype \(float64 and float32\)", model, as_float32(model)),
+    ):
+        with pytest.raises(InputError, match=f"models 0 and 1 differ in {words}.* files of their own"):
+            results.save(tmp_path / "file.h5", [one, other])
+    run = draw(of_units("spin"))
+    exchange = rbm.tempering.Exchange(np.array([0.0, 1.0]), np.array([0.5]), 1, 2)
+    tempered_run, trajectory = (
+        dataclasses.replace(run, exchange=dataclasses.replace(exchange, betas=betas))
+        for betas in (exchange.betas, None)
+    )
+    for words, one, other in (
+        (r"kernel \(products and shared\)", run, dataclasses.replace(run, kernel="shared")),
+        (r"ladder \(none and temperatures\)", run, tempered_run),
+        (r"ladder \(temperatures and models\)", tempered_run, trajectory),
+        (r"dtype of states \(int8 and float64\)", run, draw(of_units("gaussian"))),
+    ):
+        with pytest.raises(InputError, match=f"samples 0 and 1 differ in {words}.* files of their own"):
+            results.save(tmp_path / "file.h5", [one, other])
     assert not list(tmp_path.iterdir())
 
 
@@ -318,7 +502,7 @@ def empty(path, runs):
         (lambda path, runs: None, "is not a file; check the path"),
         (lambda path, runs: path.write_text("hello"), "is not an HDF5 file"),
         (foreign, "was not written by mcgen"),
-        (from_the_future, "schema version 99, this mcgen reads up to 2; install a newer mcgen"),
+        (from_the_future, "schema version 99, this mcgen reads up to 3; install a newer mcgen"),
         (damaged, "cannot be read|is not an HDF5 file"),
         (without_energy, "cannot be read .*energy.*damaged or incomplete"),
         (empty, "holds no results"),
@@ -360,6 +544,21 @@ def test_bad_rows(content, error, words, tmp_path):
     (tmp_path / "rows.txt").write_text(content)
     with pytest.raises(error, match=words):
         results.load_rows(tmp_path / "rows.txt")
+
+
+def test_real_rows(tmp_path):
+    rows = np.array([[0.5, -1.25, 3.0], [1e-9, 2.0, -7.5]])
+    np.savetxt(tmp_path / "rows.txt", rows, fmt="%.17g")
+    assert same(results.load_rows(tmp_path / "rows.txt", real=True), [(None, rows, None)])
+    run = draw(of_units("gaussian"))
+    path = results.save(tmp_path / "run.h5", run)
+    assert same(results.load_rows(path, real=True)[0][1], run.states.reshape(-1, 6))
+    for bad in (tmp_path / "rows.txt", path):
+        with pytest.raises(InputError, match=r"rows must hold 0 and 1, or -1 and 1, but for continuous units \(real"):
+            results.load_rows(bad)
+    np.save(tmp_path / "bytes.npy", np.array([[0, 5]], np.int8))
+    with pytest.raises(InputError, match=r"holds the values \[5\]"):
+        results.load_rows(tmp_path / "bytes.npy")
 
 
 def test_energies_are_no_rows(runs, tmp_path):

@@ -11,7 +11,11 @@ from mcgen.ising import cuda as ising_cuda
 from mcgen.ising.bit_sliced import cuda as bit_sliced_cuda
 from mcgen.ising.exact import cuda as exact_cuda
 from mcgen.rbm import cuda as rbm_cuda
+from mcgen.rbm.gibbs import cuda as gibbs_cuda
+from mcgen.rbm.metropolis import cuda as metropolis_cuda
 from mcgen.rbm.sums import cuda as sums_cuda
+from mcgen.rbm.tempering import cuda as tempering_cuda
+from mcgen.rbm.units import cuda as units_cuda
 from mcgen.rng import cuda as rng_cuda
 
 f64, f32, i8, i32, i64, u32 = (
@@ -98,22 +102,57 @@ KERNELS = {
     "state_weights": (sums_cuda.state_weights, (cube(f64), cube(i32), vector(i64), *EXACT)),
     "state_moments": (sums_cuda.state_moments, (cube(f64), i64, i64, f64, i64, *EXACT)),
 }
+def both(*kinds):
+    return numba.types.Tuple(kinds)
+
+
+KIND = (i64, i64, matrix(f64))  # kind, level, parameters
+LAYERS = both(both(*KIND), both(*KIND))
+RUN = both(*[i64] * 6, u32, u32)
 for real in (f32, f64):
-    layers = (matrix(real), vector(real), vector(real))  # weights, visible bias, hidden bias
-    states = (matrix(i8), matrix(i8), cube(i8))
+    draws = i8[:, :, :, ::1]
+    arrays = both(cube(real), draws, cube(real), cube(real))
+    sweeps = f"sweeps_in_shared_memory-{real}", f"sweeps_in_global_memory-{real}"
+    in_shared, in_global = (arrays, cube(real)), (arrays, both(vector(real), vector(real)), matrix(real))
     KERNELS |= {
-        f"gibbs_sweeps-{real}": (rbm_cuda.gibbs_sweeps, (*states, matrix(real), *layers, i64, i64, *SWEEPS)),
-        f"metropolis_sweeps-{real}": (
-            rbm_cuda.metropolis_sweeps,
-            (matrix(i8), cube(i8), vector(i64), matrix(f64), *layers, i64, i64, *SWEEPS),
+        f"_two_level_{sweeps[0]}": (gibbs_cuda._two_level_sweeps_in_shared_memory, (*in_shared, LAYERS, RUN)),
+        f"_{sweeps[0]}": (gibbs_cuda._sweeps_in_shared_memory, (*in_shared, LAYERS, RUN)),
+        f"_two_level_{sweeps[1]}": (gibbs_cuda._two_level_sweeps_in_global_memory, (*in_global, LAYERS, RUN)),
+        f"_{sweeps[1]}": (gibbs_cuda._sweeps_in_global_memory, (*in_global, LAYERS, RUN)),
+        f"_draw_layer-{real}": (
+            gibbs_cuda._draw_layer,
+            (cube(real), draws, i64, cube(real), both(*KIND), i64, i64, *KEY),
         ),
-        f"layer_means-{real}": (rbm_cuda.layer_means, (matrix(real), matrix(real), matrix(real), vector(real), i64)),
-        f"free_energies-{real}": (rbm_cuda.free_energies, (vector(f64), matrix(f64), matrix(real), *layers, i64)),
+        f"metropolis_sweeps-{real}": (
+            metropolis_cuda.metropolis_sweeps,
+            (
+                *(cube(real), draws, matrix(i64), cube(f64), matrix(u32), *[matrix(i64)] * 2, matrix(f64)),
+                *(cube(f64), cube(f64), cube(f64), matrix(f64), cube(f64), *KIND, *KIND),
+                *([i64] * 5 + [i64] * 3),
+                *KEY,
+            ),
+        ),
+        f"swap_log_ratios-{real}": (
+            tempering_cuda.swap_log_ratios,
+            (
+                *(matrix(f64), f64[:, :, :, ::1], cube(real), matrix(i64)),
+                *(cube(f64), matrix(f64), cube(f64), vector(f64), *KIND, i64),
+            ),
+        ),
+        f"swap_states-{real}": (tempering_cuda.swap_states, (cube(real), matrix(i64), matrix(numba.boolean))),
+        f"layer_means-{real}": (rbm_cuda.layer_means, (*[matrix(real)] * 3, vector(real), *KIND)),
         f"phase_statistics-{real}": (
             rbm_cuda.phase_statistics,
             (matrix(f64), vector(f64), vector(f64), matrix(real), matrix(real), vector(f64)),
         ),
     }
+KERNELS |= {
+    "free_energies": (rbm_cuda.free_energies, (vector(f64), *[matrix(f64)] * 3, *[vector(f64)] * 2, *KIND)),
+    "draw_rows": (units_cuda.draw_rows, (matrix(f64), *KIND, i64, i64, *KEY)),
+    "mean_rows": (units_cuda.mean_rows, (matrix(f64), *KIND)),
+    "variance_rows": (units_cuda.variance_rows, (matrix(f64), *KIND)),
+    "cumulant_rows": (units_cuda.cumulant_rows, (vector(f64), matrix(f64), *KIND)),
+}
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -125,7 +164,8 @@ def test_kernel_compiles_to_ptx(name):
 
 
 def test_every_kernel_is_compiled():
-    for module in (rng_cuda, ising_cuda, bit_sliced_cuda, exact_cuda, rbm_cuda, sums_cuda):
+    rooms = (rng_cuda, ising_cuda, bit_sliced_cuda, exact_cuda, rbm_cuda, units_cuda, gibbs_cuda, metropolis_cuda)
+    for module in (*rooms, tempering_cuda, sums_cuda):
         for name, value in vars(module).items():
             if hasattr(value, "block_for_each_item"):
                 assert any(name == kernel.split("-")[0] for kernel in KERNELS), name

@@ -25,8 +25,18 @@ for run in ising.sample(ising.Ising((4, 6)), [2.0, 4.0], n_chains=900, method="t
     show("tempering", run.states)
 show("energies", ising.exact.state_energies(ising.Ising((3, 4), coupling=0.3)))
 model = rbm.RBM.random(20, 13, seed=1, scale=0.7)
-for method in ("gibbs", "metropolis"):
+for method in ("gibbs", "metropolis", "tempering"):
     show(method, rbm.sample(model, n_chains=33, n_draws=4, thin=2, burn_in=5, method=method, seed=6).states)
+wide = rbm.RBM(*(array.astype(np.float32) for array in rbm.RBM.random(300, 200, seed=1, scale=0.1).parameters))
+for method, n_chains in (("gibbs", 300), ("metropolis", 40)):  # several blocks of chains
+    show(f"wide {method}", rbm.sample(wide, n_chains, n_draws=2, thin=2, burn_in=1, method=method, seed=6).states)
+mixture = rbm.RBM.random(30, 12, seed=1, scale=0.3, visible="gaussian")
+show("listing", rbm.exact.log_partition(mixture), *rbm.exact.negative_phase(mixture))
+show("mixture", *rbm.exact.visible_moments(mixture), rbm.exact.sample(mixture, 500, seed=3))
+for hidden in ("gaussian", "relu", rbm.Potts(3)):
+    pair = rbm.RBM.random(30, 12, seed=1, scale=0.3, visible="spin", hidden=hidden)
+    show(str(hidden), rbm.sample(pair, n_chains=100, n_draws=2, thin=2, burn_in=5, seed=6).free_energy)
+tied = rbm.RBM.symmetric((4, 5), n_filters=1, seed=1, visible="bernoulli")
 show("log Z", rbm.exact.log_partition(model))
 show("moments", *rbm.exact.negative_phase(model))
 large = rbm.RBM.random(300, 15, seed=1, scale=0.2)
@@ -41,6 +51,7 @@ show("gradient", *rbm.exact.gradient(model, v))
 for negative_phase in ("exact", "cd", "pcd"):
     trained = rbm.train(model, v, negative_phase=negative_phase, epochs=2, batch_size=64, n_chains=50, seed=8)
     show(negative_phase, *trained.model.parameters, trained.chains, *trained.history.values())
+show("likelihood", *rbm.maximum_likelihood(tied, v, max_iterations=20).model.parameters)
 """
 
 
@@ -53,5 +64,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 28
+    assert len(one.splitlines()) == 37
     assert run(2) == one

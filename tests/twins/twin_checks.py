@@ -12,16 +12,25 @@ import numpy as np
 from mcgen import backend, ising, rbm, rng
 from mcgen.ising.exact import summation, transfer
 from mcgen.ising.methods import make_walkers
+from mcgen.rbm.chains import stack
 from mcgen.rbm.sampling import Chains
+from mcgen.rbm.tempering import TemperingChains
 
 # A seed of which both words have their highest bit set: signed arithmetic anywhere would show.
 SEED = 0xF123456789ABCDEF
 
 
-def model(kinds, dtype=np.float64):
+def model(kinds, dtype=np.float64, scale=1.0):
     random = np.random.default_rng(4)
-    parameters = random.normal(size=(5, 3)), random.normal(size=5), random.normal(size=3)
+    parameters = (scale * random.normal(size=shape) for shape in ((5, 3), 5, 3))
     return rbm.RBM(*(array.astype(dtype) for array in parameters), *kinds)
+
+
+def check_statistics(name):
+    fields = np.random.default_rng(8).normal(scale=3, size=(4, 6))
+    for kind in (rbm.Bernoulli(), rbm.Spin(), rbm.Potts(3), rbm.Gaussian(0.2, 0.7), rbm.ReLU(-0.4, 0.7)):
+        statistic = getattr(kind.for_layer("visible", 6), name)
+        assert np.allclose(statistic(fields), statistic(fields, device="cuda"), rtol=1e-12, atol=1e-14)
 
 
 KINDS = [("bernoulli", "bernoulli"), ("spin", "spin"), ("bernoulli", "spin")]
@@ -137,25 +146,74 @@ def check_boltzmann_sums():
 
 
 def check_gibbs_sweeps():
-    for kinds in KINDS:
+    # Every kernel of every size is in test_gibbs_cuda.py; this is the way through `sample`.
+    for kinds in (*KINDS, (rbm.Potts(5), "relu"), ("gaussian", rbm.Potts(3))):
         for dtype in (np.float32, np.float64):
             runs = [
-                rbm.sample(model(kinds, dtype), n_chains=3, n_draws=3, thin=2, burn_in=1, seed=SEED, device=device)
+                rbm.sample(
+                    model(kinds, dtype, scale=0.3), n_chains=3, n_draws=3, thin=2, burn_in=1, seed=SEED, device=device
+                )
                 for device in ("cpu", "cuda")
             ]
-            assert (runs[0].states == runs[1].states).all()
+            assert np.allclose(runs[0].states, runs[1].states, rtol=1e-5, atol=1e-5)
+
+
+def check_draw_rows():
+    for kind in (rbm.Bernoulli(), rbm.Potts(3), rbm.Gaussian(0.2, 0.7), rbm.ReLU(-0.4, 0.7)):
+        fields = np.random.default_rng(8).normal(scale=3, size=(4, 6))
+        layer = kind.for_layer("visible", 6)
+        assert np.allclose(layer.draw(fields, SEED), layer.draw(fields, SEED, device="cuda"), rtol=1e-12, atol=1e-14)
+
+
+def check_mean_rows():
+    check_statistics("mean")
+
+
+def check_variance_rows():
+    check_statistics("variance")
+
+
+def check_cumulant_rows():
+    check_statistics("cumulant")
 
 
 def check_metropolis_sweeps():
-    for kinds in KINDS:
-        runs = [
-            rbm.sample(
-                model(kinds), n_chains=6, n_draws=2, thin=2, burn_in=1, method="metropolis", seed=SEED, device=device
-            )
-            for device in ("cpu", "cuda")
-        ]
-        assert (runs[0].states == runs[1].states).all()
-        assert runs[0].flip_rate == runs[1].flip_rate
+    for kinds in (*KINDS, ("bernoulli", "gaussian"), ("gaussian", "relu")):
+        for proposal in ("flip", "block", *(["exchange"] if kinds[0] != "gaussian" else [])):
+            runs = [
+                rbm.sample(
+                    model(kinds, scale=0.3), n_chains=3, n_draws=2, thin=1, burn_in=1, method="metropolis", seed=SEED,
+                    device=device, proposal=proposal, block_size=2,
+                )
+                for device in ("cpu", "cuda")
+            ]  # fmt: skip
+            assert np.allclose(runs[0].states, runs[1].states, rtol=1e-10, atol=1e-12)
+            assert runs[0].acceptance_rate == runs[1].acceptance_rate
+
+
+def check_swap_log_ratios():
+    for kinds in (*KINDS[:2], ("spin", "relu"), ("gaussian", "bernoulli")):
+        models = [model(kinds, scale=0.3).tempered(beta) for beta in (0.0, 0.5, 1.0)]
+        visible = np.random.default_rng(9).integers(0, 2, (3, 4, 5)).astype(float)
+        for betas in (None, [0.0, 0.5, 1.0]):
+            ratios = [
+                TemperingChains(stack(models), visible, SEED, backend.target(device), betas).log_ratios([[0, 1], [1, 2]])
+                for device in ("cpu", "cuda")
+            ]
+            assert np.allclose(*ratios, rtol=1e-12, atol=1e-13)
+            assert np.abs(ratios[0]).max() > 0.01
+
+
+def check_swap_states():
+    runs = [
+        rbm.sample(
+            model(KINDS[1]), n_chains=3, n_draws=2, thin=1, burn_in=2, method="tempering", ladder=[0.0, 0.5, 1.0],
+            adapt_ladder=False, seed=SEED, device=device,
+        )
+        for device in ("cpu", "cuda")
+    ]  # fmt: skip
+    assert (runs[0].states == runs[1].states).all()
+    assert (runs[0].exchange.swap_rates == runs[1].exchange.swap_rates).all()
 
 
 def check_layer_means():
@@ -222,7 +280,7 @@ def check_training():
         assert np.allclose(trained[0].model.weights, trained[1].model.weights, rtol=1e-10)
 
 
-CHECKS = {name.removeprefix("check_"): check for name, check in list(globals().items()) if name.startswith("check_")}
+CHECKS = {name.removeprefix("check_"): check for name, check in list(globals().items()) if name.startswith("check_") and name != "check_statistics"}
 
 
 def main():

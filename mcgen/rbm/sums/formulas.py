@@ -12,7 +12,7 @@ from mcgen.formulas import (
     power_of_two,
     spin_of_bit,
 )
-from mcgen.rbm.formulas import cumulant_factor, cumulant_linear_part
+from mcgen.rbm.units.formulas import cumulant_factor, cumulant_linear_part
 
 # The exact sums take the states of the first six units together, for at most 32 rows (states of five more units), and
 # 32 units of the other layer: their part of the tables fills 16 kB, a third of a first-level cache.

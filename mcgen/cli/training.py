@@ -1,0 +1,201 @@
+"""`mcgen rbm train`: from samples to models, and how right they are."""
+
+import argparse
+
+from mcgen.cli.arguments import Parser, command, configuration, device_argument, output_arguments, per_site
+from mcgen.cli.units import KINDS, as_units, is_real, unit_kind
+from mcgen.errors import InputError
+from mcgen.progress import until_interrupted
+
+TRAINERS = ("sgd", "likelihood")
+
+# What only stochastic gradients have.
+OF_SGD = {
+    "epochs": (int, 50, "passes through the data"),
+    "negative-phase": (str, "cd", "cd, pcd or exact"),
+    "gibbs-steps": (int, 10, "the k of CD-k and PCD-k"),
+    "chains": (int, 512, "Markov chains of PCD"),
+    "batch": (int, 128, "rows for each step"),
+    "learning-rate": (float, 0.01, "at the first epoch"),
+    "final-learning-rate": (float, 0.001, "at the last epoch"),
+    "optimizer": (str, "adam", "adam or sgd"),
+    "momentum": (float, 0.5, "of sgd"),
+    "evaluate-every": (int, None, "epochs between exact evaluations (default: a tenth)"),
+}
+
+
+def add_command(rbm: argparse._SubParsersAction) -> None:
+    """Add `mcgen rbm train` to the parser."""
+    train = command(
+        rbm, "train", _train, "Train a model on samples, one for each temperature in the file.",
+        "mcgen rbm train --data ising.h5 --hidden 64 --epochs 50 --seed 1 --output rbm.h5",
+    )  # fmt: skip
+    _arguments(train)
+    output_arguments(train)
+
+
+def _arguments(command: Parser) -> None:
+    add = command.add_argument
+    add("--data", required=True, help="HDF5 file of samples, or a text or .npy file with rows of numbers")
+    sizes = command.add_mutually_exclusive_group(required=True)
+    sizes.add_argument("--hidden", type=int, help="hidden units")
+    sizes.add_argument("--filters", type=int, help="tied weights: filters that all sites of the data's lattice share")
+    add("--spin-flip", action="store_true", help="of --filters: a state and its flipped one are equally probable")
+    add("--temperature", type=float, default=None, help="train only on this one of the file's temperatures")
+    words = f"both layers: {KINDS} (default: spin for lattice data, else bernoulli)"
+    add("--units", default=None, metavar="KIND", help=words)
+    words = "the hidden layer, if another (default: like --units if that is spin or bernoulli, else bernoulli)"
+    add("--hidden-units", default=None, metavar="KIND", help=words)
+    add("--trainer", default=TRAINERS[0], help="sgd, or likelihood: the exact maximum, for small models")
+    for name, (kind, default, words) in OF_SGD.items():
+        add(f"--{name}", type=kind, default=default, help=words)
+    add("--seed", type=int, default=0, help="0 to 2**64 - 1")
+    device_argument(command)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from mcgen import checks, evaluation, results, rng
+
+    results.check_output(arguments.output, arguments.overwrite)
+    checks.choice("--trainer", arguments.trainer, TRAINERS)
+    _check_options(arguments)
+    tables = _pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
+    lattice = tables[0][2]
+    default = "spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli"
+    visible = unit_kind("--units", arguments.units or default)
+    hidden = unit_kind("--hidden-units", _hidden_units(arguments, default))
+
+    def train(k: int) -> tuple:
+        seeds = [rng.derive(arguments.seed, 3 * k + part) for part in range(3)]
+        return _train_one(arguments, tables[k], visible, hidden, seeds)
+
+    done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
+    trained, exact, columns = zip(*done, strict=True)
+    temperatures = tuple(table[0] for table in tables[: len(done)] if table[0] is not None)
+    study = results.Study(
+        temperatures,
+        lattice,
+        models=tuple(one.model for one in trained),
+        trained=trained,
+        exact=evaluation.columns(exact),
+        observables=evaluation.columns(columns),
+    )
+    status = "interrupted" if interrupted else "complete"
+    path = results.save(arguments.output, study, arguments.overwrite, configuration(arguments), status)
+    n_done = len(trained[-1].history["epoch"])
+    last = f"{n_done} of {arguments.epochs} epochs" if arguments.trainer == "sgd" else f"{n_done} iterations"
+    print(f"wrote {path}" + f", interrupted: {len(done)} of {len(tables)} models, the last with {last}" * interrupted)
+    return 130 if interrupted else 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse options that would be without effect."""
+    if arguments.spin_flip and arguments.filters is None:
+        raise InputError("--spin-flip is for tied weights; give --filters instead of --hidden, or leave it out")
+    if arguments.trainer != "sgd":
+        for name, (_, default, _) in OF_SGD.items():
+            value = getattr(arguments, name.replace("-", "_"))
+            if value != default:
+                raise InputError(f"--{name} {value} is for --trainer sgd, not {arguments.trainer}; leave it out")
+
+
+def _hidden_units(arguments: argparse.Namespace, default: str) -> str:
+    if arguments.hidden_units is not None:
+        return arguments.hidden_units
+    visible = arguments.units or default
+    return visible if visible in ("spin", "bernoulli") else "bernoulli"
+
+
+def _train_one(arguments: argparse.Namespace, table: tuple, visible, hidden, seeds: list[int]) -> tuple:  # noqa: ANN001
+    """Train and evaluate at one temperature: the result of training, exact values and observables."""
+    from mcgen import evaluation, observables, rbm
+
+    temperature, rows, lattice = table
+    v = as_units(rows, visible)
+    start = _start(arguments, v.shape[1], lattice, visible, hidden, seeds[0])
+    comparable = lattice is not None and temperature is not None and evaluation.has_spins(start, lattice)
+    settings = {"seed": seeds[1], "device": arguments.device, "progress": True}
+    settings["truth"] = truth(lattice, temperature) if comparable else None
+    if arguments.trainer == "likelihood":
+        trained = rbm.maximum_likelihood(start, v, **settings)
+    else:
+        own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
+        own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch")}
+        trained = rbm.train(start, v, **own, **settings)
+    print(_training_line(trained, temperature))
+    if not comparable:
+        return trained, {}, {}
+    starts = v[:: max(1, len(v) // 500)][:500]
+    samples = rbm.sample(
+        trained.model, n_chains=len(starts), n_draws=50, thin=5, burn_in=500, initial=starts, seed=seeds[2],
+        device=arguments.device,
+    )  # fmt: skip
+    summary = observables.summary(samples, lattice, temperature)
+    print(f"  states of the model: {per_site(summary, lattice.n_sites)}")
+    return trained, *evaluation.evaluate(trained.model, lattice, temperature, rows, samples, device=arguments.device)
+
+
+def _start(arguments: argparse.Namespace, n_visible: int, lattice, visible, hidden, seed: int):  # noqa: ANN001, ANN202
+    """The model that training starts from."""
+    from mcgen import checks, rbm
+
+    if arguments.filters is None:
+        n_hidden = checks.integer("--hidden", arguments.hidden, 1) * hidden.entries
+        return rbm.RBM.random(n_visible, n_hidden, seed=seed, visible=visible, hidden=hidden)
+    if lattice is None:
+        raise InputError(
+            f"--filters {arguments.filters} needs data of a lattice, and {arguments.data} has none; "
+            "give samples of 'mcgen ising sample', or --hidden"
+        )
+    if not all(lattice.periodic):
+        raise InputError(
+            f"--filters {arguments.filters} needs a periodic lattice, and that of {arguments.data} has open "
+            "boundaries; give --hidden instead"
+        )
+    settings = {"spin_flip": arguments.spin_flip, "visible": visible, "hidden": hidden}
+    return rbm.RBM.symmetric(lattice.shape, checks.integer("--filters", arguments.filters, 1), seed=seed, **settings)
+
+
+def _pick_temperature(tables: list, arguments: argparse.Namespace) -> list:
+    if arguments.temperature is None:
+        return tables
+    picked = [table for table in tables if table[0] is not None and abs(table[0] - arguments.temperature) < 1e-9]
+    if not picked:
+        there = ", ".join(f"{table[0]:g}" for table in tables if table[0] is not None) or "none"
+        raise InputError(
+            f"--temperature {arguments.temperature:g} is not in {arguments.data}, which has: {there}; pick one of them"
+        )
+    return picked
+
+
+def truth(lattice, temperature: float | None):  # noqa: ANN001, ANN201 - NumPy is imported late
+    """The probabilities of all states of a lattice, where they are known and few enough; otherwise None."""
+    from mcgen import enumeration, ising
+
+    if lattice is None or temperature is None or lattice.n_sites > enumeration.MOST_LISTED_UNITS:
+        return None
+    return ising.exact.probabilities(lattice, temperature)
+
+
+def _training_line(trained, temperature: float | None) -> str:  # noqa: ANN001
+    model = trained.model
+    last = {name: column[-1] for name, column in trained.history.items()}
+    label = "" if temperature is None else f"T = {temperature:g}: "
+    names = dict.fromkeys((model.visible.name, model.hidden.name))
+    steps = f"{int(last['epoch'])} epochs"
+    if "ended_by" in trained.settings:
+        steps = f"{int(last['epoch'])} iterations, ended by {trained.settings['ended_by']}"
+    words = f"{label}{' and '.join(names)} units, "
+    if model.symmetry is not None:
+        words += f"{model.symmetry.n_free} free parameters, "
+    words += f"{steps}, reconstruction error {last['reconstruction_error']:.4g}"
+    if last["log_likelihood"] == last["log_likelihood"]:
+        words += (
+            f", exact log Z {last['log_partition']:.6f}, exact log-likelihood of the data {last['log_likelihood']:.5f}"
+        )
+        if last["kl_divergence"] == last["kl_divergence"]:
+            reference = trained.settings["kl_reference"]
+            words += f", exact KL({reference} || model) {last['kl_divergence']:.5f} nats"
+    else:
+        words += ", too large for an exact log Z during training"
+    return words

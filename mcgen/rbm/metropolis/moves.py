@@ -1,0 +1,213 @@
+"""Metropolis-Hastings sweeps of the chains of a stack of models, on the marginal p(v) of the visible units."""
+
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from mcgen import rng
+from mcgen.rbm.chains import Stack
+from mcgen.rbm.metropolis.formulas import words_per_proposal
+from mcgen.rbm.model import units_on
+from mcgen.rbm.units import Unit
+from mcgen.rbm.units.formulas import TWO_LEVEL
+
+# In the order in which formulas.py numbers them.
+NAMES = ("flip", "exchange", "block")
+# Pieces of working memory, shared by the chains.
+MOST_SLOTS = 1024
+# Hidden units are filled up to a multiple of four vectors of the processor, and arrays begin where a vector may.
+LANES, BYTES = 32, 64
+# e^700 is a float64, and so is e^-700; a sum of two is too.
+LARGEST_EXPONENT = 700.0
+
+
+class Proposal(NamedTuple):
+    """What a proposal changes.
+
+    name : {"flip", "exchange", "block"}
+        One random unit goes to another state; two random units exchange their states; `size` random units take new
+        states at once.
+    size : int
+        Units that a proposal changes: 1, 2 or any number.
+    """
+
+    name: str = "flip"
+    size: int = 1
+
+
+def obstacle(stack: Stack, proposal: Proposal) -> str | None:
+    """Why a proposal is not for the units of a stack, or None."""
+    n_units = stack.visible.n_units(stack.weights.shape[1])
+    if proposal.name == "exchange" and n_units < 2:
+        return "an exchange takes two visible units, and the model has one"
+    if proposal.size > n_units:
+        return f"a block of {proposal.size} units is more than the {n_units} visible units"
+    if proposal.name == "exchange" and not stack.visible.is_discrete:
+        return f"an exchange never changes the values of {stack.visible.name} units, only their places"
+    return None
+
+
+def proposals_per_sweep(kind: Unit, n_entries: int, proposal: Proposal) -> int:
+    """How many proposals a sweep makes: as many as it takes to propose a change of every unit once, on average."""
+    return -(-kind.n_units(n_entries) // proposal.size)
+
+
+def _change_when_up(kind: Unit) -> float:
+    """By how much an entry of a discrete unit grows when it goes up."""
+    return 1.0 - kind.level if kind.code == TWO_LEVEL else 1.0
+
+
+def accepted_between_normalizations(stack: Stack, proposal: Proposal) -> int:
+    """How many accepted proposals the precomputed factors bear before the shares are normalised; 0: no factors.
+
+    The kernel keeps for every two-level hidden unit the shares a and b of its two states, and multiplies one of them by
+    F = e^{(1 - low) d W_ij} when entry i of the visible state changes by d. Let Y be the largest |log(b / a)| that any
+    visible state gives, and R the largest sum of |log F_ij| over the hidden units, and of |d b_i|, that one proposal
+    can bring about. In the course of k accepted proposals and one more, no share, no product of sums a + b and no ratio
+    of probabilities leaves the range e^-700 ... e^700 if Y + (k + 1) R <= 700. The factors are used if k >= 1. This is
+    a question of the models alone, not of the states.
+
+    Parameters
+    ----------
+    stack : Stack
+    proposal : Proposal
+
+    Returns
+    -------
+    int
+        0 also for units for which there are no factors: hidden units that have not two levels, continuous visible ones.
+    """
+    visible, hidden = stack.visible, stack.hidden
+    if hidden.code != TWO_LEVEL or not visible.is_discrete:
+        return 0
+    weights = (1.0 - hidden.level) * np.abs(stack.weights.astype(np.float64))
+    n_models, _, n_hidden = weights.shape
+    # Of the entries of a Potts unit one is 1; of a two-level unit the larger of its states counts.
+    of_units = weights.reshape(n_models, -1, visible.entries, n_hidden).max(axis=2).sum(axis=1)
+    biases = (1.0 - hidden.level) * np.abs(stack.hidden_bias.astype(np.float64)).max(axis=1)
+    largest_field = (of_units + biases).max()
+    n_changes = proposal.size * (1 if visible.code == TWO_LEVEL else 2)
+    rows = _change_when_up(visible) * (weights.sum(axis=2) + np.abs(stack.visible_bias.astype(np.float64)))
+    largest_change = np.sort(rows, axis=1)[:, -n_changes:].sum(axis=1).max()
+    kept = (LARGEST_EXPONENT - largest_field) / max(largest_change, 1e-3) - 1
+    return max(0, int(kept))
+
+
+def _aligned(*shape: int) -> np.ndarray:
+    """An empty float64 array that begins where a vector register may be loaded in one piece."""
+    memory = np.empty(8 * int(np.prod(shape)) + BYTES, np.uint8)
+    start = -memory.ctypes.data % BYTES
+    return memory[start : start + 8 * int(np.prod(shape))].view(np.float64).reshape(shape)
+
+
+def _tables(stack: Stack, weights: np.ndarray, most_kept: int) -> tuple[np.ndarray, np.ndarray]:
+    """The factors e^{(1 - low) d W_ij}, and the rest of the ratio of probabilities when an entry goes down, and up."""
+    n_models, n_visible, n_hidden = weights.shape
+    if most_kept == 0:
+        return np.empty((n_models, 0, 0)), np.empty((n_models, 2, 0))
+    change = _change_when_up(stack.visible)
+    factors = _aligned(n_models, n_visible, -(-n_hidden // LANES) * LANES)
+    factors[:, :, n_hidden:] = 1.0
+    np.exp((1 - stack.hidden.level) * change * weights, out=factors[:, :, :n_hidden])
+    bias, sums = stack.visible_bias.astype(np.float64), weights.sum(axis=2)
+    # The cumulants are log(1 + e^x) for hidden units {0, 1} and -x + log(1 + e^2x) for spins: up, this is the linear
+    # part. Down, the factor 1/F of the upper share is written as a factor F of the lower one, times 1/F for both.
+    return factors, np.exp(change * np.stack([-bias - sums, bias + stack.hidden.level * sums], axis=1))
+
+
+def sweep(
+    stack: Stack,
+    visible: np.ndarray,
+    n_sweeps: int,
+    n_draws: int,
+    first_step: int,
+    seed: int,
+    target: ModuleType,
+    proposal: Proposal,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sweep all chains with symmetric proposals v -> v', accepted with the probability min(1, e^{F(v) - F(v')}).
+
+    ==========  ==========================================================================================
+    flip        one random unit: the other level, one of the q - 1 other Potts states, or a normal step of
+                2.4 standard deviations (of the unit without fields), reflected at 0 for ReLU units
+    exchange    two random units exchange their states: the magnetisation, or the number of units in each
+                state, stays as it is
+    block       `size` random units take new states at once: any of those that a discrete unit has, also its
+                present one, or a normal step as in a flip
+    ==========  ==========================================================================================
+
+    Parameters
+    ----------
+    stack : Stack
+    visible : array, shape (n_models, n_chains, n_visible)
+        States in the dtype of the weights.
+    n_sweeps : int
+        A multiple of n_draws, if that is not 0.
+    n_draws : int
+        Evenly spaced states to keep of each chain.
+    first_step : int
+        Sweeps made before with the same seed.
+    seed : int
+    target : module
+        Of the device.
+    proposal : Proposal
+
+    Returns
+    -------
+    visible : array as it was given, with the new states
+    draws : int8, or float for continuous units, shape (n_models, n_chains, n_draws, n_visible)
+    n_accepted : int64, shape (n_models, n_chains)
+        Accepted proposals that changed the state.
+
+    References
+    ----------
+    Metropolis, Rosenbluth, Rosenbluth, Teller & Teller, J. Chem. Phys. 21, 1087 (1953); Hastings, Biometrika 57, 97
+    (1970); exchange of spins: Kawasaki, Phys. Rev. 145, 224 (1966).
+    """
+    n_models, n_chains, n_visible = visible.shape
+    n_hidden = stack.weights.shape[2]
+    n_units = stack.visible.n_units(n_visible)
+    name = NAMES.index(proposal.name)
+    n_proposals = proposals_per_sweep(stack.visible, n_visible, proposal)
+    most_kept = accepted_between_normalizations(stack, proposal)
+    n_slots = min(MOST_SLOTS, n_models * n_chains)
+    n_words = n_proposals * words_per_proposal(stack.visible.code, name, proposal.size)
+    n_changes = 2 * proposal.size * stack.visible.entries
+    weights = np.ascontiguousarray(stack.weights, np.float64)
+    there = target.to_device(visible)
+    dtype = stack.visible.state_dtype(visible.dtype)
+    draws = target.to_device(np.empty((n_models, n_chains, n_draws, n_visible), dtype))
+    accepted = target.to_device(np.zeros((n_models, n_chains), np.int64))
+    arrays = (
+        _aligned(n_slots, 4, -(-n_hidden // LANES) * LANES),
+        np.empty((n_slots, -(-n_words // LANES) * LANES), np.uint32),
+        np.empty((n_slots, n_units), np.int64),
+        np.empty((n_slots, n_changes), np.int64),
+        np.empty((n_slots, n_changes)),
+        weights,
+        *_tables(stack, weights, most_kept),
+        stack.visible_bias.astype(np.float64),
+        stack.hidden_bias.astype(np.float64),
+    )
+    target.launch(
+        target.kernels("rbm.metropolis").metropolis_sweeps,
+        n_slots,
+        n_hidden,
+        there,
+        draws,
+        accepted,
+        *map(target.to_device, arrays),
+        *units_on(target, stack.visible),
+        *units_on(target, stack.hidden),
+        name,
+        proposal.size,
+        n_proposals,
+        most_kept,
+        min(32, max(1, n_chains // 16)),
+        n_sweeps,
+        n_sweeps // n_draws if n_draws else max(1, n_sweeps),
+        np.int64(first_step),
+        *rng.split_seed(seed),
+    )
+    return target.to_host(there), target.to_host(draws), target.to_host(accepted)

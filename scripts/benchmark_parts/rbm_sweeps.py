@@ -1,0 +1,121 @@
+"""How fast the samplers of RBMs are: one sweep of all chains, against peers and against its matrix products alone.
+
+A block Gibbs sweep draws h given v and v given h, and can take no less than its two matrix products (products.py). A
+Metropolis sweep makes n_visible proposals in each chain on the marginal p(v); its peer is NumPy, by the proposal. What
+the two are worth in effective samples is in rbm_effective.py. Models are float32, and times are medians of rounds in
+which mcgen, the products and the peers take turns.
+
+Weights are drawn with standard deviation 0.05, which is typical of trained machines, and biases are 0. One more row has
+a visible bias with which about 13 percent of the visible units are on, as pixels of handwritten digits are.
+"""
+
+import argparse
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark_parts.alternating import Quickest, take_turns
+from benchmark_parts.products import floors, kernel_families
+from benchmark_parts.rbm_effective import effective
+from benchmark_parts.rbm_peers import mcgen_sweeps, numpy_metropolis, peers_for
+from mcgen import rbm as machines
+
+# Seconds of sweeps in each run, in full and quick.
+WANTED, WANTED_QUICK = 0.3, 0.02
+RUNS_QUICK = 5
+SCALE = 0.05
+# Fields of visible units then vary by 0.8 (500 hidden units, half of them on) around this number.
+SPARSE_BIAS = -2.1
+LARGEST_QUICK = 784
+# Quick work has so many times fewer chains.
+FEWER = 4
+
+
+class Case(NamedTuple):
+    """What to sweep: the sizes of the layers, how many chains, and the bias of every visible unit."""
+
+    n_visible: int
+    n_hidden: int
+    n_chains: int
+    visible_bias: float = 0.0
+
+    def row(self, sampler: str) -> dict:
+        """The columns that say what it is."""
+        sparse = ", few units on" if self.visible_bias else ""
+        work = f"{sampler}, {self.n_visible} x {self.n_hidden}{sparse}, {self.n_chains} chains"
+        return {"work": work, "shape": [self.n_visible, self.n_hidden], "chains": self.n_chains}
+
+    def model(self) -> machines.RBM:
+        """The machine, in float32."""
+        model = machines.RBM.random(self.n_visible, self.n_hidden, seed=1, scale=SCALE, dtype=np.float32)
+        visible_bias = np.full(self.n_visible, self.visible_bias, np.float32)
+        return model.replace(model.weights, visible_bias, model.hidden_bias)
+
+
+GIBBS = (
+    Case(784, 500, 1000),
+    Case(784, 500, 1000, SPARSE_BIAS),
+    Case(64, 64, 4096),
+    Case(256, 256, 4096),
+    Case(1024, 1024, 4096),
+)
+METROPOLIS = (Case(784, 500, 1000), Case(64, 64, 4096))
+
+
+def cases(listed: tuple[Case, ...], quick: bool) -> list[Case]:
+    """What is swept."""
+    if not quick:
+        return list(listed)
+    return [case._replace(n_chains=case.n_chains // FEWER) for case in listed if case.n_visible <= LARGEST_QUICK]
+
+
+def timed(own: Quickest, runs: int) -> dict:
+    """The columns of mcgen's own time."""
+    return {"seconds": own.seconds, "quartiles": own.quartiles, "runs": runs}
+
+
+def gibbs(case: Case, device: str, wanted: float, runs: int) -> dict:
+    """A Gibbs sweep of all chains: `times_floor` is its time over that of the products, `ratios` those of peers."""
+    model, n_chains = case.model(), case.n_chains
+    contenders = {"mcgen": {"gibbs": mcgen_sweeps(model, n_chains, device, "gibbs")}}
+    for name, forms in ({"floor": floors(device)} | peers_for(device)).items():
+        contenders[name] = {form.__name__: form(model, n_chains, device) for form in forms}
+    quickest = take_turns({name: forms for name, forms in contenders.items() if forms}, wanted, runs)
+    own = quickest.pop("mcgen")
+    row = case.row("Gibbs") | timed(own, runs)
+    if "floor" in quickest:
+        floor = quickest.pop("floor")
+        row |= {"floor": floor.form, "floor_seconds": floor.seconds, "times_floor": own.seconds / floor.seconds}
+    if device == "cpu":
+        row["blas"] = kernel_families()
+    row["peers"] = {name: peer._asdict() for name, peer in quickest.items()}
+    return row | {"ratios": {name: peer.seconds / own.seconds for name, peer in quickest.items()}}
+
+
+def metropolis(case: Case, device: str, wanted: float, runs: int) -> dict:
+    """A Metropolis sweep of all chains, against proposals by NumPy, of which a few are enough."""
+    model, n_chains = case.model(), case.n_chains
+    own, peer = take_turns(
+        {
+            "mcgen": {"metropolis": mcgen_sweeps(model, n_chains, device, "metropolis")},
+            "numpy": {"numpy_metropolis": numpy_metropolis(model, n_chains, device)},
+        },
+        wanted,
+        runs,
+    ).values()
+    row = case.row("Metropolis") | timed(own, runs)
+    row["seconds_per_proposal"] = own.seconds / (case.n_visible * n_chains)
+    row["peer_seconds_per_proposal"] = peer.seconds / n_chains
+    return row | {"ratios": {"numpy": row["peer_seconds_per_proposal"] / row["seconds_per_proposal"]}}
+
+
+def rbm(arguments: argparse.Namespace) -> Iterator[dict]:
+    """All rows."""
+    wanted = WANTED_QUICK if arguments.quick else WANTED
+    runs = min(RUNS_QUICK, arguments.runs) if arguments.quick else arguments.runs
+    for case in cases(GIBBS, arguments.quick):
+        yield gibbs(case, arguments.device, wanted, runs)
+    for case in cases(METROPOLIS, arguments.quick):
+        yield metropolis(case, arguments.device, wanted, min(3, arguments.runs))
+    yield from effective(arguments, wanted)

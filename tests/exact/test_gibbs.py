@@ -1,0 +1,122 @@
+"""Block Gibbs sweeps, step by step: against loops over plain Python formulas with the same random words."""
+
+import numpy as np
+import pytest
+
+from mcgen import _cpu, rbm, rng
+from mcgen.rbm import chains, gibbs
+from mcgen.rbm.gibbs import cpu as gibbs_cpu
+from mcgen.rbm.units import formulas as units
+
+KINDS = {
+    "bernoulli": rbm.Bernoulli(),
+    "spin": rbm.Spin(),
+    "potts": rbm.Potts(3),
+    "gaussian": rbm.Gaussian(0.2, 0.5),
+    "relu": rbm.ReLU(-0.3, 0.8),
+}
+
+
+def model_of(visible, hidden, n_visible=6, n_hidden=3, seed=1, dtype=np.float64, scale=0.4):
+    random = np.random.default_rng(seed)
+    arrays = (random.normal(scale=scale, size=shape) for shape in ((n_visible, n_hidden), (n_visible,), (n_hidden,)))
+    return rbm.RBM(*(array.astype(dtype) for array in arrays), KINDS[visible], KINDS[hidden])
+
+
+def draw_layer(kind, fields, words):
+    states = fields.copy()
+    for unit in range(kind.n_units(len(fields))):
+        units.unit_draw(*kind.kernel_arguments, fields, unit, words[unit], states)
+    return states
+
+
+def slow_sweeps(models, biases, visible, n_sweeps, first_step, seed):
+    """One state at a time, in float64; biases[model][chain] are those of the hidden units."""
+    visible = visible.astype(np.float64)
+    n_models, n_chains, n_visible = visible.shape
+    n_hidden = models[0].n_hidden
+    kept = []
+    for step in range(first_step, first_step + n_sweeps):
+        words = [
+            rng.words(seed, purpose, n_models * n_chains, n, step)
+            for purpose, n in ((rng.purpose.RBM_HIDDEN, n_hidden), (rng.purpose.RBM_VISIBLE, n_visible))
+        ]
+        for m, model in enumerate(models):
+            for chain in range(n_chains):
+                address = m * n_chains + chain
+                h = draw_layer(model.hidden, biases[m][chain] + visible[m, chain] @ model.weights, words[0][address])
+                v = draw_layer(model.visible, model.visible_bias + model.weights @ h, words[1][address])
+                visible[m, chain] = v
+        kept.append(visible.copy())
+    return np.stack(kept, axis=2)
+
+
+@pytest.mark.parametrize("hidden", KINDS)
+@pytest.mark.parametrize("visible", KINDS)
+def test_sweeps_of_several_models_with_biases_of_each_chain(visible, hidden):
+    models = [model_of(visible, hidden, seed=seed) for seed in (1, 2)]
+    random = np.random.default_rng(7)
+    biases = random.normal(size=(2, 5, 3))
+    start = np.stack([chains.random_states(models[0].visible, 5, 6, seed) for seed in (3, 4)]).astype(np.float64)
+    stack = chains.stack(models)._replace(hidden_bias=biases)
+    states, draws = gibbs.sweep(stack, start.copy(), 6, 3, 11, 5, _cpu)
+    slow = slow_sweeps(models, biases, start, 6, 11, 5)
+    assert np.allclose(draws, slow[:, :, 1::2], rtol=1e-12, atol=1e-13)
+    assert np.allclose(states, slow[:, :, -1], rtol=1e-12, atol=1e-13)
+    assert draws.dtype == (np.int8 if models[0].visible.is_discrete else np.float64)
+
+
+def test_one_bias_for_all_chains():
+    model = model_of("spin", "bernoulli")
+    start = np.ones((1, 70, 6))
+    states, draws = gibbs.sweep(chains.stack([model]), start.copy(), 3, 0, 0, 5, _cpu)
+    assert draws.shape == (1, 70, 0, 6)
+    assert (states == slow_sweeps([model], [[model.hidden_bias] * 70], start, 3, 0, 5)[:, :, -1]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_hidden", [128, 131, 300])
+def test_few_units_that_are_on(dtype, n_hidden):
+    # Rows of the weights are added where the product would multiply by zeros: the same fields, up to rounding.
+    random = np.random.default_rng(2)
+    weights = random.normal(size=(90, n_hidden)).astype(dtype)
+    states = (random.random((7, 90)) < 0.1).astype(dtype)
+    states[3] = 0
+    active = np.zeros(91, np.int64)
+    fields = np.full((7, n_hidden), np.nan, dtype)
+    assert gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, states, weights)
+    gibbs_cpu._product(fields, units.TWO_LEVEL, 0, states, weights, active)
+    assert np.allclose(fields, states @ weights, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-5)
+    assert (fields[3] == 0).all()
+    assert gibbs_cpu._is_sparse(units.POTTS, 3, states, weights)
+    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, -1, states, weights)
+    assert not gibbs_cpu._is_sparse(units.GAUSSIAN, 0, states, weights)
+    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, states, np.ascontiguousarray(weights[:, :20]))
+    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, 1 - states, weights)
+
+
+@pytest.mark.parametrize("visible_bias", [-3.0, 0.0])
+def test_states_do_not_depend_on_the_size_of_blocks_but_for_rounding(visible_bias, monkeypatch):
+    random = np.random.default_rng(4)
+    parameters = (random.normal(scale=0.1, size=(150, 140)), np.full(150, visible_bias), np.zeros(140))
+    model = rbm.RBM(*(array.astype(np.float32) for array in parameters))
+    settings = {"n_chains": 200, "n_draws": 1, "thin": 4, "burn_in": 0, "seed": 3}
+    one = rbm.sample(model, **settings).states
+    monkeypatch.setattr(chains, "MOST_CHAINS_PER_BLOCK", 37)
+    monkeypatch.setattr(chains, "FEWEST_CHAINS_PER_BLOCK", 37)
+    assert chains.chains_per_block(200) == 37
+    other = rbm.sample(model, **settings).states
+    assert (one != other).any(axis=2).sum() <= 2
+
+
+def test_blocks_depend_on_the_number_of_chains_alone():
+    sizes = [chains.chains_per_block(n) for n in (1, 31, 256, 1000, 4096, 10**6)]
+    assert sizes == [32, 32, 32, 125, 256, 256]
+
+
+def test_dtypes():
+    single = model_of("gaussian", "relu", dtype=np.float32, scale=0.1)
+    assert rbm.sample(single, n_chains=3, n_draws=2, seed=1).states.dtype == np.float32
+    double = model_of("relu", "potts")
+    assert rbm.sample(double, n_chains=3, n_draws=2, seed=1).states.dtype == np.float64
+    assert (rbm.sample(double, n_chains=3, n_draws=2, seed=1).states >= 0).all()
