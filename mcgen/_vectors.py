@@ -5,6 +5,9 @@ in registers during a loop, and that 512-bit registers are welcome (LLVM keeps t
 function carries an attribute). Both are said here to LLVM itself, through Numba's documented extension interface.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from llvmlite import binding, ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -104,64 +107,158 @@ def multiply_factors(typing_context, products, product_step, high, high_step, lo
 
 # Registers that hold sums of rows: enough to hide the latency of an addition.
 SUMS = 8
+# Bytes of neighbouring columns that add_rows takes together.
+SUM_BYTES = 8 * LANES * SUMS
 
 
 @intrinsic
-def add_rows(typing_context, result, weights, row_step, rows, n_rows, single):  # noqa: ANN001, ANN202
-    """result[c] = sum_k weights[rows[k], c] for SUM_BYTES bytes of neighbouring columns c, in the order of k.
+def add_rows(typing_context, result, start, weights, row_step, rows, n_rows, single):  # noqa: ANN001, ANN202
+    """result[c] = start[c] + sum_k weights[rows[k], c] for SUM_BYTES bytes of neighbouring columns c, in the order of k.
 
-    All arguments are integers: addresses of the first elements of the result, of the column of the weights and of the
-    int64 row numbers, the distance of rows in bytes, how many rows there are, and whether the numbers are float32 (1) or
-    float64 (0). The sums stay in registers: an addition costs the load of what it adds.
+    All arguments are integers: addresses of the first elements of the result, of what the sums start from, of the column
+    of the weights and of the int64 row numbers, the distance of rows in bytes, how many rows there are, and whether the
+    numbers are float32 (1) or float64 (0). The sums stay in registers: an addition costs the load of what it adds.
     """
-    i64 = ir.IntType(64)
 
-    def loop(builder, number, lanes, arguments):  # noqa: ANN001, ANN202
-        result, weights, row_step, rows, n_rows, _ = arguments
-        vector = ir.VectorType(number, lanes)
-        size = 8 * LANES
-        align = 4 if lanes != LANES else 8
-        entry = builder.block
-        body = builder.append_basic_block("rows")
-        end = builder.append_basic_block("rows.end")
-        builder.cbranch(builder.icmp_signed(">", n_rows, ir.Constant(i64, 0)), body, end)
-        builder.position_at_end(body)
-        k = builder.phi(i64)
-        k.add_incoming(ir.Constant(i64, 0), entry)
-        sums = [builder.phi(vector) for _ in range(SUMS)]
-        place = builder.add(rows, builder.mul(k, ir.Constant(i64, 8)))
-        row = builder.load(builder.inttoptr(place, i64.as_pointer()))
-        base = builder.add(weights, builder.mul(row, row_step))
-        following = []
-        for index, running in enumerate(sums):
-            running.add_incoming(ir.Constant(vector, [0.0] * lanes), entry)
-            address = builder.add(base, ir.Constant(i64, index * size))
-            number_there = builder.load(builder.inttoptr(address, vector.as_pointer()), align=align)
-            following.append(builder.fadd(running, number_there))
-            running.add_incoming(following[-1], body)
-        after = builder.add(k, ir.Constant(i64, 1))
-        k.add_incoming(after, body)
-        builder.cbranch(builder.icmp_signed("<", after, n_rows), body, end)
-        builder.position_at_end(end)
-        for index in range(SUMS):
-            total = builder.phi(vector)
-            total.add_incoming(ir.Constant(vector, [0.0] * lanes), entry)
-            total.add_incoming(following[index], body)
-            sums[index] = total
-        for index, total in enumerate(sums):
-            address = builder.add(result, ir.Constant(i64, index * size))
-            builder.store(total, builder.inttoptr(address, vector.as_pointer()), align=align)
+    def loop(builder, kind, arguments):  # noqa: ANN001, ANN202
+        result, start, weights, row_step, rows, n_rows = arguments
+        starts = [builder.load(_place(builder, start, kind.size * v, kind.vector), align=kind.align) for v in range(SUMS)]
+
+        def body(k, sums):  # noqa: ANN001, ANN202
+            row = builder.load(_place(builder, rows, builder.mul(k, _integer(8)), _I64))
+            base = builder.add(weights, builder.mul(row, row_step))
+            terms = [builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align) for v in range(SUMS)]
+            return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
+
+        for v, total in enumerate(_reduced(builder, n_rows, starts, body)):
+            builder.store(total, _place(builder, result, kind.size * v, kind.vector), align=kind.align)
 
     def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
-        with builder.if_else(builder.icmp_signed("!=", arguments[-1], ir.Constant(i64, 0))) as (single, double):
-            with single:
-                loop(builder, ir.FloatType(), 2 * LANES, arguments)
-            with double:
-                loop(builder, ir.DoubleType(), LANES, arguments)
+        *places, single = arguments
+        with builder.if_else(builder.icmp_signed("!=", single, _integer(0))) as (yes, no):
+            with yes:
+                loop(builder, _SINGLE, places)
+            with no:
+                loop(builder, _DOUBLE, places)
         return context.get_dummy_value()
 
-    return types.none(result, weights, row_step, rows, n_rows, single), generate
+    return types.none(result, start, weights, row_step, rows, n_rows, single), generate
 
 
-# Bytes of neighbouring columns that add_rows takes together.
-SUM_BYTES = 8 * LANES * SUMS
+# A tile of sums of products: rows x vectors that fit into the registers beside their operands, with sums enough to hide
+# the latency of a multiply-add also where a tile has one vector only.
+PRODUCT_ROWS, PRODUCT_VECTORS = (9, 3) if LANES == 8 else (6, 2)
+PRODUCT_BYTES = 8 * LANES * PRODUCT_VECTORS
+
+
+@intrinsic
+def add_products(  # noqa: ANN201
+    typing_context, result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single  # noqa: ANN001
+):  # fmt: skip
+    """result[r, c] += sum_k states[r, k] weights[k, c] for a tile of PRODUCT_ROWS rows and n_vectors registers of columns.
+
+    All arguments are integers: addresses of first elements and distances of rows in bytes; how many terms there are; how
+    many registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums
+    stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as many
+    loads. Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the tile,
+    nor on how the terms are cut into pieces.
+    """
+
+    def tile(builder, kind, vectors, arguments):  # noqa: ANN001, ANN202
+        result, result_step, states, state_step, weights, weight_step, n_terms = arguments
+        lines = [builder.mul(result_step, _integer(r)) for r in range(PRODUCT_ROWS)]
+        places = [
+            _place(builder, builder.add(result, line), kind.size * v, kind.vector) for line in lines for v in range(vectors)
+        ]
+        rows = [builder.add(states, builder.mul(state_step, _integer(r))) for r in range(PRODUCT_ROWS)]
+
+        def body(k, sums):  # noqa: ANN001, ANN202
+            base = builder.add(weights, builder.mul(k, weight_step))
+            terms = [builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align) for v in range(vectors)]
+            following = []
+            for r, row in enumerate(rows):
+                state = builder.load(_place(builder, row, builder.mul(k, _integer(kind.align)), kind.number))
+                everywhere = _broadcast(builder, state, kind.vector)
+                for v, term in enumerate(terms):
+                    product = builder.fmul(everywhere, term, flags=("contract",))
+                    following.append(builder.fadd(sums[r * vectors + v], product, flags=("contract",)))
+            return following
+
+        starts = [builder.load(place, align=kind.align) for place in places]
+        for place, total in zip(places, _reduced(builder, n_terms, starts, body), strict=True):
+            builder.store(total, place, align=kind.align)
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        *places, n_vectors, single = arguments
+        end = builder.append_basic_block("tiles.end")
+        number = builder.add(builder.mul(single, _integer(PRODUCT_VECTORS)), n_vectors)
+        switch = builder.switch(number, end)
+        for is_single, kind in enumerate((_DOUBLE, _SINGLE)):
+            for vectors in range(1, PRODUCT_VECTORS + 1):
+                block = builder.append_basic_block(f"tile.{kind.number}.{vectors}")
+                switch.add_case(_integer(is_single * PRODUCT_VECTORS + vectors), block)
+                builder.position_at_end(block)
+                tile(builder, kind, vectors, places)
+                builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    arguments = (result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single)
+    return types.none(*arguments), generate
+
+
+class _Kind(NamedTuple):
+    """Numbers of one precision: their type and bytes, a register of them and its bytes."""
+
+    number: ir.Type
+    align: int
+    vector: ir.Type
+    size: int
+
+
+_I64 = ir.IntType(64)
+_SINGLE = _Kind(ir.FloatType(), 4, ir.VectorType(ir.FloatType(), 2 * LANES), 8 * LANES)
+_DOUBLE = _Kind(ir.DoubleType(), 8, ir.VectorType(ir.DoubleType(), LANES), 8 * LANES)
+
+
+def _integer(value: int) -> ir.Constant:
+    return ir.Constant(_I64, value)
+
+
+def _place(builder: ir.IRBuilder, base: ir.Value, offset: int | ir.Value, kind: ir.Type) -> ir.Value:
+    """A pointer to a number or register at an address and some bytes more."""
+    offset = _integer(offset) if isinstance(offset, int) else offset
+    return builder.inttoptr(builder.add(base, offset), kind.as_pointer())
+
+
+def _broadcast(builder: ir.IRBuilder, number: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """A register of equal numbers."""
+    nothing = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(ir.IntType(32), 0))
+    mask = ir.VectorType(ir.IntType(32), vector.count)
+    return builder.shuffle_vector(first, nothing, ir.Constant(mask, [0] * vector.count))
+
+
+def _reduced(builder: ir.IRBuilder, n: ir.Value, starts: list, body: Callable) -> list:
+    """What is left of registers after body(k, registers) -> registers for k = 0 ... n-1."""
+    entry = builder.block
+    loop, end = builder.append_basic_block("terms"), builder.append_basic_block("terms.end")
+    builder.cbranch(builder.icmp_signed(">", n, _integer(0)), loop, end)
+    builder.position_at_end(loop)
+    k = builder.phi(_I64)
+    running = [builder.phi(start.type) for start in starts]
+    following = body(k, running)
+    after = builder.add(k, _integer(1))
+    k.add_incoming(_integer(0), entry)
+    k.add_incoming(after, loop)
+    builder.cbranch(builder.icmp_signed("<", after, n), loop, end)
+    builder.position_at_end(end)
+    results = []
+    for phi, start, value in zip(running, starts, following, strict=True):
+        phi.add_incoming(start, entry)
+        phi.add_incoming(value, loop)
+        result = builder.phi(start.type)
+        result.add_incoming(start, entry)
+        result.add_incoming(value, loop)
+        results.append(result)
+    return results

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from mcgen import rng
+from mcgen._vectors import PRODUCT_ROWS
 from mcgen.rbm.model import RBM
 from mcgen.rbm.units import Unit
 
-# Chains whose products are taken together on a CPU. More do not make the product quicker; fewer than 32 make it slow.
-MOST_CHAINS_PER_BLOCK, FEWEST_CHAINS_PER_BLOCK, BLOCKS = 256, 32, 8
+# Chains whose products are taken together on a CPU: more do not make them quicker.
+MOST_CHAINS_PER_BLOCK = 90
 
 
 class Stack(NamedTuple):
@@ -39,8 +41,11 @@ def stack(models: Sequence[RBM]) -> Stack:
 
 
 def chains_per_block(n_chains: int) -> int:
-    """How many chains one thread takes together; it depends on nothing else, so that products always round alike."""
-    return min(MOST_CHAINS_PER_BLOCK, max(FEWEST_CHAINS_PER_BLOCK, -(-n_chains // BLOCKS)))
+    """How many chains one thread takes together: as many blocks for each thread, of whole tiles of a product."""
+    n_threads = numba.get_num_threads()
+    rounds = -(-n_chains // (n_threads * MOST_CHAINS_PER_BLOCK))
+    in_block = -(-n_chains // (n_threads * rounds))
+    return -(-in_block // PRODUCT_ROWS) * PRODUCT_ROWS
 
 
 def random_states(kind: Unit, n_chains: int, n_entries: int, seed: int) -> np.ndarray:

@@ -185,7 +185,7 @@ def sample(
         The values, the same in all chains or not.
     proposal : {"flip", "exchange", "block"}
         Of metropolis: another state for one random unit; two random units exchange their states, which keeps the
-        magnetisation that the chains start with; or `block_size` random units change at once.
+        magnetisation that the chains start with; or `block_size` random units take new random states at once.
     block_size : int
         Units of a "block".
     ladder : sequence of float or of RBM, optional

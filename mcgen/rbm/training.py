@@ -118,7 +118,8 @@ def train(
         log_partition, log_likelihood
             log Z and the mean log p(v) over the data, exact.
         kl_divergence
-            KL(truth || model) if `truth` is given, otherwise KL(data || model) with the empirical distribution of v.
+            KL(truth || model) if `truth` is given, otherwise KL(data || model) with the empirical distribution of v;
+            NaN for continuous visible units.
 
     Raises
     ------
@@ -279,7 +280,8 @@ class _Evaluator:
     def __init__(self, model: RBM, v: np.ndarray, truth: np.ndarray | None, device: str):
         self.v, self.truth, self.device = v, truth, device
         self.feasible = exact.is_quick(model)
-        if self.feasible and truth is None:
+        self.data_entropy = math.nan  # and no KL, where a density is compared with rows of data
+        if self.feasible and truth is None and model.visible.is_discrete:
             _, counts = np.unique(v, axis=0, return_counts=True)
             fractions = counts / len(v)
             self.data_entropy = float(-np.sum(fractions * np.log(fractions)))

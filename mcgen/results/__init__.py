@@ -25,11 +25,11 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 =============  ===============================================================================================
 
 With several temperatures every dataset of these groups (but /lattice, and /exchange of a lattice, whose temperatures
-are one ladder) has a leading axis `temperature`
-(with several entries that have no temperature, `entry`); with one, the temperature is a number in the group. The first
-of several temperatures, where the others were never reached, has an axis of length 1. Root attributes: schema_version
-and those of `mcgen.provenance`. Earlier versions are still read: in 2 samples of models had flip_rate in place
-of acceptance_rate, no magnetization and no kernel, and units two states; 1 had no magnetization, kernel and /exchange.
+are one ladder) has a leading axis `temperature` (with several entries that have no temperature, `entry`); with one, the
+temperature is a number in the group. The first of several temperatures, where the others were never reached, has an
+axis of length 1. Root attributes: schema_version and those of `mcgen.provenance`. Earlier versions are still read: in 2
+samples of models had flip_rate in place of acceptance_rate, no magnetization and no kernel, and all units had two
+states; 1 had no magnetization, kernel and /exchange.
 """
 
 from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside

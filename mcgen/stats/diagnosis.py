@@ -66,7 +66,7 @@ def diagnose(series: np.ndarray) -> Diagnosis:
     >>> import numpy as np
     >>> from mcgen import stats
     >>> print(stats.diagnose(np.random.default_rng(1).normal(size=(4, 1000))))
-    -0.021(16)  R-hat 1.000  tau 1.00  ESS 4000
+    -0.010(16)  R-hat 1.002  tau 1.00  ESS 4000
     """
     chains = as_chains(series)
     if chains.shape[1] < FEWEST_DRAWS or is_constant(chains):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import threadpoolctl
+from scipy.special import expit
 
 from benchmark_parts.measuring import installed
 from mcgen import blas, rbm
@@ -106,9 +107,10 @@ def torch_products(model: rbm.RBM, n_chains: int, device: str) -> Callable[[int]
 
 
 def random_states(model: rbm.RBM, n_chains: int) -> Products:
-    """The states of both layers at random, float32: zeros and ones."""
+    """The states of both layers without weights, float32: zeros, and as many ones as the biases make."""
     random = np.random.default_rng(1)
-    return tuple(random.integers(2, size=(n_chains, n)).astype(np.float32) for n in (model.n_visible, model.n_hidden))
+    up = (expit(bias) for bias in (model.visible_bias, model.hidden_bias))
+    return tuple((random.random((n_chains, len(p))) < p).astype(np.float32) for p in up)
 
 
 def floors(device: str) -> tuple[Callable[..., Callable[[int], Products]], ...]:

@@ -23,7 +23,8 @@ from mcgen import rbm as machines
 
 # Seconds of sweeps in each run, in full and quick.
 WANTED, WANTED_QUICK = 0.3, 0.02
-RUNS_QUICK = 5
+# Runs where the work is quick, or a sweep long.
+FEW_RUNS = 3
 SCALE = 0.05
 # Fields of visible units then vary by 0.8 (500 hidden units, half of them on) around this number.
 SPARSE_BIAS = -2.1
@@ -113,9 +114,9 @@ def metropolis(case: Case, device: str, wanted: float, runs: int) -> dict:
 def rbm(arguments: argparse.Namespace) -> Iterator[dict]:
     """All rows."""
     wanted = WANTED_QUICK if arguments.quick else WANTED
-    runs = min(RUNS_QUICK, arguments.runs) if arguments.quick else arguments.runs
+    few = min(FEW_RUNS, arguments.runs)
     for case in cases(GIBBS, arguments.quick):
-        yield gibbs(case, arguments.device, wanted, runs)
+        yield gibbs(case, arguments.device, wanted, few if arguments.quick else arguments.runs)
     for case in cases(METROPOLIS, arguments.quick):
-        yield metropolis(case, arguments.device, wanted, min(3, arguments.runs))
+        yield metropolis(case, arguments.device, wanted, few)
     yield from effective(arguments, wanted)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcgen import _cpu, rbm, rng
+from mcgen import _cpu, _products, rbm, rng
 from mcgen.rbm import chains, gibbs
 from mcgen.rbm.gibbs import cpu as gibbs_cpu
 from mcgen.rbm.units import formulas as units
@@ -74,44 +74,85 @@ def test_one_bias_for_all_chains():
     assert (states == slow_sweeps([model], [[model.hidden_bias] * 70], start, 3, 0, 5)[:, :, -1]).all()
 
 
+def fields_of(kind, level, states, weights, biases, first=0):
+    """Fields as the kernel computes them: packed weights, padded blocks."""
+    n_rows, n_terms = states.shape
+    n_columns = weights.shape[1]
+    packed = _products.aligned(
+        _products.panels(n_columns, weights), n_terms, _products.panel_columns(weights), weights
+    )  # fmt: skip
+    for panel in range(len(packed)):
+        _products.pack(packed[panel], weights, panel)
+    padded = _products.padded_rows(n_rows)
+    block = np.zeros((padded, _products.padded_columns(n_terms, weights)), weights.dtype)
+    block[:n_rows, :n_terms] = states
+    fields = np.zeros((padded, _products.padded_columns(n_columns, weights)), weights.dtype)
+    active = np.zeros(n_terms + 1, np.int64)
+    gibbs_cpu._layer_fields(fields, biases, first, kind, level, block, n_rows, n_terms, weights, packed, active)
+    return fields[:n_rows, :n_columns]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 7), (10, 90, 131), (9, 300, 128), (20, 784, 50), (3, 64, 257)])
+def test_fields_are_sums_in_order(shape, dtype):
+    # Every sum starts from the bias and takes one term after the other, each with one rounding (or two, where the
+    # processor has no fused multiply-add).
+    n_rows, n_terms, n_columns = shape
+    random = np.random.default_rng(2)
+    weights = random.normal(size=(n_terms, n_columns)).astype(dtype)
+    states = random.normal(size=(n_rows, n_terms)).astype(dtype)
+    biases = random.normal(size=(n_rows + 2, n_columns)).astype(dtype)
+    fields = fields_of(units.GAUSSIAN, 0, states, weights, biases, first=1)
+    exact = biases[1 : n_rows + 1] + states.astype(np.longdouble) @ weights.astype(np.longdouble)
+    bound = (n_terms + 1) * np.finfo(dtype).eps * (np.abs(states) @ np.abs(weights) + np.abs(biases[1 : n_rows + 1]))
+    assert (np.abs(fields - exact) <= bound).all()
+    for rows in (slice(0, 1), slice(n_rows // 2, n_rows)):  # alone or among others: the same bits
+        alone = fields_of(units.GAUSSIAN, 0, states[rows], weights, biases, first=1 + rows.start)
+        assert (alone == fields[rows]).all()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n_hidden", [128, 131, 300])
 def test_few_units_that_are_on(dtype, n_hidden):
-    # Rows of the weights are added where the product would multiply by zeros: the same fields, up to rounding.
+    # Rows of the weights are added where the product would multiply by zeros: the same bits.
     random = np.random.default_rng(2)
     weights = random.normal(size=(90, n_hidden)).astype(dtype)
     states = (random.random((7, 90)) < 0.1).astype(dtype)
     states[3] = 0
-    active = np.zeros(91, np.int64)
-    fields = np.full((7, n_hidden), np.nan, dtype)
-    assert gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, states, weights)
-    gibbs_cpu._product(fields, units.TWO_LEVEL, 0, states, weights, active)
-    assert np.allclose(fields, states @ weights, rtol=1e-5 if dtype == np.float32 else 1e-13, atol=1e-5)
-    assert (fields[3] == 0).all()
-    assert gibbs_cpu._is_sparse(units.POTTS, 3, states, weights)
-    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, -1, states, weights)
-    assert not gibbs_cpu._is_sparse(units.GAUSSIAN, 0, states, weights)
-    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, states, np.ascontiguousarray(weights[:, :20]))
-    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, 1 - states, weights)
+    bias = random.normal(size=(1, n_hidden)).astype(dtype)
+    dense = fields_of(units.GAUSSIAN, 0, states, weights, bias)
+    for kind, level in ((units.TWO_LEVEL, 0), (units.POTTS, 3)):
+        assert gibbs_cpu._is_sparse(kind, level, states, 7, 90, weights)
+        assert (fields_of(kind, level, states, weights, bias) == dense).all()
+    assert (dense[3] == bias[0]).all()
+    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, -1, states, 7, 90, weights)
+    assert not gibbs_cpu._is_sparse(units.GAUSSIAN, 0, states, 7, 90, weights)
+    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, states, 7, 90, np.ascontiguousarray(weights[:, :10]))
+    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, 1 - states, 7, 90, weights)
 
 
 @pytest.mark.parametrize("visible_bias", [-3.0, 0.0])
-def test_states_do_not_depend_on_the_size_of_blocks_but_for_rounding(visible_bias, monkeypatch):
+@pytest.mark.parametrize("hidden", ["bernoulli", "gaussian"])
+def test_states_do_not_depend_on_the_size_of_blocks(visible_bias, hidden, monkeypatch):
     random = np.random.default_rng(4)
     parameters = (random.normal(scale=0.1, size=(150, 140)), np.full(150, visible_bias), np.zeros(140))
-    model = rbm.RBM(*(array.astype(np.float32) for array in parameters))
+    model = rbm.RBM(*(array.astype(np.float32) for array in parameters), hidden=hidden)
     settings = {"n_chains": 200, "n_draws": 1, "thin": 4, "burn_in": 0, "seed": 3}
     one = rbm.sample(model, **settings).states
-    monkeypatch.setattr(chains, "MOST_CHAINS_PER_BLOCK", 37)
-    monkeypatch.setattr(chains, "FEWEST_CHAINS_PER_BLOCK", 37)
-    assert chains.chains_per_block(200) == 37
-    other = rbm.sample(model, **settings).states
-    assert (one != other).any(axis=2).sum() <= 2
+    monkeypatch.setattr(chains, "MOST_CHAINS_PER_BLOCK", 20)
+    assert chains.chains_per_block(200) < 30
+    assert (rbm.sample(model, **settings).states == one).all()
 
 
-def test_blocks_depend_on_the_number_of_chains_alone():
-    sizes = [chains.chains_per_block(n) for n in (1, 31, 256, 1000, 4096, 10**6)]
-    assert sizes == [32, 32, 32, 125, 256, 256]
+def test_blocks_are_shared_out_evenly(monkeypatch):
+    for n_threads in (1, 2, 16):
+        monkeypatch.setattr(chains.numba, "get_num_threads", lambda n=n_threads: n)
+        for n_chains in (1, 31, 256, 1000, 4096, 10**6):
+            size = chains.chains_per_block(n_chains)
+            assert size % chains.PRODUCT_ROWS == 0
+            assert size <= chains.MOST_CHAINS_PER_BLOCK
+            n_blocks = -(-n_chains // size)
+            assert n_blocks >= 0.9 * min(n_threads, n_chains // chains.PRODUCT_ROWS)
 
 
 def test_dtypes():

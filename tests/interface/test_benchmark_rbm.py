@@ -161,7 +161,10 @@ def test_products(part, way):
     products = part("products")
     assert way in [one.__name__ for one in products.floors("cpu")]
     model = rbm.RBM.random(37, 23, seed=1, scale=1.0, dtype=np.float32)
+    model = model.replace(model.weights, np.full(37, -2.0, np.float32), model.hidden_bias)
     v, h = products.random_states(model, 601)
+    assert v.mean() == pytest.approx(1 / (1 + np.exp(2.0)), abs=0.01)
+    assert h.mean() == pytest.approx(0.5, abs=0.02)
     hidden_fields, visible_fields = getattr(products, way)(model, 601, "cpu")(2)
     assert hidden_fields.dtype == visible_fields.dtype == np.float32
     np.testing.assert_allclose(hidden_fields, v.astype(np.float64) @ model.weights, rtol=0, atol=1e-4)

@@ -93,7 +93,7 @@ def test_the_main_functions_are_documented_in_full(name):
 
 
 def test_kernels_carry_the_digest_of_their_sources():
-    from mcgen.rbm import cpu
+    from mcgen.rbm.gibbs import cpu
 
     assert cpu.gibbs_sweeps.py_func.__qualname__.endswith(_cpu.DIGEST)
 

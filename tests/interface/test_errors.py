@@ -134,8 +134,8 @@ CASES = {
     ),
     "nan weights": (lambda: rbm.RBM(np.full((3, 2), NAN), np.ones(3), np.ones(2)), "weights has 6 values that are NaN"),
     "unknown units": (
-        lambda: rbm.RBM.random(2, 2, seed=1, hidden="gaussian"),
-        "hidden='gaussian' is unknown; choose one of",
+        lambda: rbm.RBM.random(2, 2, seed=1, hidden="fermion"),
+        "hidden='fermion' is unknown; choose one of 'bernoulli', 'spin', 'potts', 'gaussian', 'relu'",
     ),
     # data
     "rows of another length": (
@@ -202,8 +202,84 @@ CASES = {
         "negative value -0.5",
     ),
     # sampling
+    # units
+    "potts units without a number": (
+        lambda: rbm.RBM.random(6, 2, seed=1, visible="potts"),
+        r"visible='potts' lacks the number of states; give visible=rbm.Potts\(q=3\)",
+    ),
+    "potts units of one state": (lambda: rbm.Potts(1), "q=1 is too small; give an integer of at least 2"),
+    "potts units that do not fit": (
+        lambda: rbm.RBM.random(7, 2, seed=1, visible=rbm.Potts(3)),
+        r"visible=Potts\(q=3\) has 3 entries for each unit, but the layer has 7 entries; give a multiple of 3",
+    ),
+    "not one-hot": (
+        lambda: rbm.RBM.random(3, 2, seed=1, visible=rbm.Potts(3)).free_energy([[1, 1, 0]]),
+        "v is not one-hot: potts units have 3 neighbouring entries",
+    ),
+    "no variance": (lambda: rbm.Gaussian(variance=0), "variance has the value 0.0; variances of gaussian units are above 0"),
+    "nan variance": (lambda: rbm.ReLU(variance=[1, NAN]), "variance has 1 values that are NaN"),
+    "a table of means": (lambda: rbm.Gaussian(mean=np.ones((2, 2))), r"mean has shape \(2, 2\); give one number, or one"),
+    "means for another layer": (
+        lambda: rbm.RBM.random(3, 2, seed=1, visible=rbm.Gaussian(mean=[1, 2])),
+        "visible: mean of its gaussian units has 2 values, but the layer has 3 units",
+    ),
+    "negative relu": (
+        lambda: rbm.RBM.random(2, 2, seed=1, visible="relu").free_energy([[1, -1]]),
+        "v has the value -1; relu units are not negative",
+    ),
+    "no finite Z": (
+        lambda: rbm.RBM(np.full((2, 2), 3.0), np.zeros(2), np.zeros(2), "gaussian", "gaussian"),
+        "no finite Z: weights times standard deviations have the norm 6, and it must be below 1",
+    ),
+    "training beyond a finite Z": (
+        lambda: rbm.train(
+            rbm.RBM.random(2, 2, seed=1, visible="gaussian", hidden="gaussian"), 5 * np.ones((9, 2)), learning_rate=3.0
+        ),
+        "training diverged in epoch 1 .*no finite Z.*use a smaller learning rate",
+    ),
+    "symmetry of potts units": (
+        lambda: rbm.RBM.symmetric((2, 2), 1, seed=1, hidden=rbm.Potts(2)),
+        "hidden='potts': tied filters have one weight for each site",
+    ),
+    # samplers
+    "ladder of gibbs": (lambda: rbm.sample(MODEL, ladder=[0, 1]), "ladder is for method='tempering', and method is 'gibbs'"),
+    "ladder that goes down": (
+        lambda: rbm.sample(MODEL, method="tempering", ladder=[0.5, 0.2, 1.0]),
+        "0.5 before 0.2 at index 0; give each once, in increasing order",
+    ),
+    "ladder that ends too early": (
+        lambda: rbm.sample(MODEL, method="tempering", ladder=[0.0, 0.9]),
+        "go from 0 to 0.9; start at 0 or above, and end at 1",
+    ),
+    "ladder of one": (lambda: rbm.sample(MODEL, method="tempering", ladder=[1.0]), "is no ladder; give two or more"),
+    "nan in the ladder": (lambda: rbm.sample(MODEL, method="tempering", ladder=[0, NAN, 1]), "has 1 values that are NaN"),
+    "ladder of another model": (
+        lambda: rbm.sample(MODEL, method="tempering", ladder=[SPINS]),
+        "has 'bernoulli'|has Bernoulli",
+    ),
+    "unknown proposal": (lambda: rbm.sample(MODEL, method="metropolis", proposal="jump"), "choose one of 'flip', 'exchange'"),
+    "block of too many": (
+        lambda: rbm.sample(MODEL, method="metropolis", proposal="block", block_size=5),
+        "block_size=5 is too large; give an integer of at most 4",
+    ),
+    "exchange of continuous units": (
+        lambda: rbm.sample(rbm.RBM.random(3, 2, seed=1, visible="gaussian"), method="metropolis", proposal="exchange"),
+        "an exchange never changes the values of gaussian units.*'flip'",
+    ),
+    "exact draws with a start": (
+        lambda: rbm.sample(MODEL, n_chains=2, method="exact", initial=ROWS),
+        "initial is for Markov chains, and method='exact' draws independently",
+    ),
+    "exact draws out of reach": (
+        lambda: rbm.sample(rbm.RBM.random(42, 41, seed=1), n_chains=2, method="exact"),
+        "the smaller layer of .* has 41 units",
+    ),
+    "clamped beyond the layer": (
+        lambda: rbm.sample(MODEL, clamped_units=[4], clamped_values=[1]),
+        "clamped_units has the index 4, but the visible units of .* are 0 to 3",
+    ),
     "no model chains": (lambda: rbm.sample(MODEL, n_chains=0), "n_chains=0 is too small"),
-    "unknown sampler": (lambda: rbm.sample(MODEL, method="magic"), "choose one of 'gibbs', 'metropolis'"),
+    "unknown sampler": (lambda: rbm.sample(MODEL, method="magic"), "choose one of 'gibbs', 'metropolis', 'tempering', 'exact'"),
     "start of other units": (
         lambda: rbm.sample(MODEL, n_chains=1, initial=[[-1, 1, 1, 1]]),
         "initial has the value -1",

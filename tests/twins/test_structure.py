@@ -50,7 +50,7 @@ RANKS = [
         "_vectors",
     },
     {"_cpu", "_cuda"},
-    {"rbm.units.rows"},
+    {"_products", "rbm.units.rows"},
     {
         "rng.cpu",
         "rng.cuda",

@@ -3,65 +3,42 @@
 import numpy as np
 from numba import prange
 
-from mcgen import _cpu
-from mcgen._vectors import SUM_BYTES, add_rows, wide_vectors
+from mcgen import _cpu, _products
 from mcgen.rbm.units import rows
 from mcgen.rbm.units.formulas import POTTS, TWO_LEVEL
 from mcgen.rng.purpose import RBM_HIDDEN, RBM_VISIBLE
 
-# Where fewer of the states are not 0, adding rows of the weights is quicker than the product. A row comes from the
+# Where fewer of the states are 1, adding rows of the weights is quicker than the product. A row comes from the
 # second-level cache, at a quarter of the speed at which registers multiply: 784 x 500 float32 numbers meet at 0.2.
 SPARSE = 0.15
 
 
-@_cpu.reordering_helper
-def _is_sparse(kind, level, states, weights):
-    """Whether the states of a block, of which units are 0 or 1, are mostly 0, and the rows of the weights long."""
-    wide_vectors()
-    if weights.shape[1] * weights.itemsize < SUM_BYTES or not (kind == POTTS or (kind == TWO_LEVEL and level == 0)):
+@_cpu.helper
+def _is_sparse(kind, level, states, n_rows, n_states, weights):
+    """Whether units are 0 or 1, mostly 0, in the rows of a block, and the rows of the weights long."""
+    if not (kind == POTTS or (kind == TWO_LEVEL and level == 0)) or not _products.long_enough_to_add(weights):
         return False
     total = 0.0
-    for row in range(states.shape[0]):
-        in_row = states[row, 0] * 0  # in the precision of the states, where integers to 2^24 are exact
-        for i in range(states.shape[1]):
-            in_row += states[row, i]
-        total += in_row
-    return total < SPARSE * states.shape[0] * states.shape[1]
+    for row in range(n_rows):
+        total += _products.sum_of_row(states[row], n_states)
+    return total < SPARSE * n_rows * n_states
 
 
 @_cpu.helper
-def _add_active_rows(field, states, weights, active):
-    """field = sum of weights[i] over the units i that are 1, in their order; `active` is working memory."""
-    n_active = 0
-    for i in range(states.shape[0]):
-        active[n_active] = i  # overwritten unless the unit is 1, so that there is nothing to predict
-        n_active += states[i] != 0
-    size = weights.itemsize
-    row_step = size * weights.shape[1]
-    last = row_step - SUM_BYTES
-    for first in range(0, row_step, SUM_BYTES):
-        column = min(first, last)  # the last tile overlaps the one before, and finds the same sums again
-        add_rows(
-            field.ctypes.data + column,
-            weights.ctypes.data + column,
-            row_step,
-            active.ctypes.data,
-            np.int64(n_active),
-            np.int64(size == 4),
-        )
+def _layer_fields(fields, biases, first, kind, level, states, n_rows, n_states, weights, packed, active):
+    """fields = biases + states . weights for the rows of a block; row r has the bias first + r, or the only one."""
+    sparse = _is_sparse(kind, level, states, n_rows, n_states, weights)
+    for row in range(n_rows):
+        bias = biases[min(first + row, biases.shape[0] - 1)]
+        if sparse:
+            _products.add_active_rows(fields[row], bias, states[row], n_states, weights, active)
+        else:
+            rows.copy(fields[row], bias)
+    if not sparse:
+        _products.add_product(fields, states, packed)
 
 
-@_cpu.helper
-def _product(fields, kind, level, states, weights, active):
-    """fields = states . weights for a block of rows."""
-    if _is_sparse(kind, level, states, weights):
-        for row in range(states.shape[0]):
-            _add_active_rows(fields[row], states[row], weights, active)
-    else:
-        np.dot(states, weights, fields)
-
-
-@_cpu.blas_kernel
+@_cpu.kernel
 def gibbs_sweeps(
     visible,
     draws,
@@ -85,10 +62,9 @@ def gibbs_sweeps(
     """Sweep every chain of every model n_sweeps times with block Gibbs steps h ~ p(h | v), v ~ p(v | h).
 
     A sweep is two matrix products and two passes over their results. One thread takes one block of chains at a time and
-    all its sweeps: the products are those of a single-threaded BLAS, which reaches the speed of the processor when it
-    has a hundred rows or more to multiply (where few units are 1, rows of the weights are added instead), and a pass adds the bias, draws and compares while a row of the product lies
-    in the first-level cache; the states overwrite the product. The size of a block must not depend on the number of
-    threads, because the rounding of a product depends on its shape.
+    all its sweeps. It multiplies by itself (see `_products`; where few units are 1, it adds rows of the weights instead,
+    to the same bits), and a pass draws each row of the product while it lies in the cache; the states overwrite it. What
+    is drawn depends neither on the size of a block nor on the number of threads.
 
     Parameters
     ----------
@@ -110,37 +86,56 @@ def gibbs_sweeps(
     """
     n_models, n_chains, n_visible = visible.shape
     n_hidden = weights.shape[2]
+    panels_up, panels_down = _products.panels(n_hidden, weights), _products.panels(n_visible, weights)
+    width = _products.panel_columns(weights)
+    up = _products.aligned(n_models * panels_up, n_visible, width, weights)
+    down = _products.aligned(n_models * panels_down, n_hidden, width, weights)
+    panels = panels_up + panels_down
+    for piece in prange(n_models * panels):
+        model, panel = np.int64(piece) // panels, np.int64(piece) % panels
+        if panel < panels_up:
+            _products.pack(up[model * panels_up + panel], weights[model], panel)
+        else:
+            panel -= panels_up
+            _products.pack(down[model * panels_down + panel], transposed_weights[model], panel)
     n_blocks = (n_chains + chains_per_block - 1) // chains_per_block
     for piece in prange(n_models * n_blocks):
         model = np.int64(piece) // n_blocks
         first = np.int64(piece) % n_blocks * chains_per_block
-        end = min(first + chains_per_block, n_chains)
-        v = visible[model, first:end]
-        h = np.empty((end - first, n_hidden), weights.dtype)
+        n_rows = min(chains_per_block, n_chains - first)
+        padded = _products.padded_rows(n_rows)
+        v = _products.aligned(1, padded, _products.padded_columns(n_visible, weights), weights)[0]
+        h = _products.aligned(1, padded, _products.padded_columns(n_hidden, weights), weights)[0]
+        v[:, :], h[:, :] = 0, 0
         active = np.empty(max(n_visible, n_hidden) + 1, np.int64)
         words = rows.words_for(max(n_visible, n_hidden))
-        hidden_words, visible_words = words[: (n_hidden + 31) // 32 * 32], words[: (n_visible + 31) // 32 * 32]
-        biases = hidden_bias[model]
+        visible_words, hidden_words = words[: (n_visible + 31) // 32 * 32], words[: (n_hidden + 31) // 32 * 32]
+        up_here, down_here = up[model * panels_up :][:panels_up], down[model * panels_down :][:panels_down]
+        for row in range(n_rows):
+            rows.copy(v[row], visible[model, first + row])
         for sweep in range(n_sweeps):
             step = first_step + sweep
-            _product(h, visible_kind, visible_level, v, weights[model], active)
-            for chain in range(first, end):
-                row = h[chain - first]
-                rows.add_bias(row, biases[min(chain, biases.shape[0] - 1)])
-                address = model * n_chains + chain
+            _layer_fields(
+                h, hidden_bias[model], first, visible_kind, visible_level, v, n_rows, n_visible, weights[model], up_here,
+                active,
+            )  # fmt: skip
+            for row in range(n_rows):
                 rows.draw_row(
-                    hidden_kind, hidden_level, hidden_parameters, row, hidden_words, step, address, RBM_HIDDEN, key0, key1
-                )
-            _product(v, hidden_kind, hidden_level, h, transposed_weights[model], active)
+                    hidden_kind, hidden_level, hidden_parameters, h[row, :n_hidden], hidden_words, step,
+                    model * n_chains + first + row, RBM_HIDDEN, key0, key1,
+                )  # fmt: skip
+            _layer_fields(
+                v, visible_bias[model : model + 1], 0, hidden_kind, hidden_level, h, n_rows, n_hidden,
+                transposed_weights[model], down_here, active,
+            )  # fmt: skip
             draw = (sweep + 1) // thin - 1
             keep = draws.shape[2] > 0 and (sweep + 1) % thin == 0
-            for chain in range(first, end):
-                row = v[chain - first]
-                rows.add_bias(row, visible_bias[model])
-                address = model * n_chains + chain
+            for row in range(n_rows):
                 rows.draw_row(
-                    visible_kind, visible_level, visible_parameters, row, visible_words, step, address, RBM_VISIBLE,
-                    key0, key1,
+                    visible_kind, visible_level, visible_parameters, v[row, :n_visible], visible_words, step,
+                    model * n_chains + first + row, RBM_VISIBLE, key0, key1,
                 )  # fmt: skip
                 if keep:
-                    rows.copy(draws[model, chain, draw], row)
+                    rows.copy(draws[model, first + row, draw], v[row])
+        for row in range(n_rows):
+            rows.copy(visible[model, first + row], v[row])

@@ -2,6 +2,12 @@
 
 A proposal changes some entries v_i of the visible state by d_i, and with them every hidden field x_j by sum_i d_i W_ij.
 All proposals are symmetric: from the new state, the old one is proposed with the same probability.
+
+The chains of a group propose changes of the same units at the same time, and each decides for itself: so the weights of
+a unit are fetched once for all of them. The choice of units knows nothing of the states. Each chain alone is therefore
+what it would be without the others; and given the choices the chains are independent, and each keeps p(v). Once they
+have p(v), states of different chains are then independent at any times, whatever the choices: an average over chains has
+the error of an average over independent chains.
 """
 
 import numpy as np
@@ -13,6 +19,9 @@ from mcgen.rng.formulas import pick_below, uniform
 # Standard deviations of a step of a continuous unit, in those of the unit without fields. On a normal distribution a
 # step of about 2.4 forgets the quickest (Gelman, Roberts & Gilks, Bayesian Statistics 5, 599 (1996)).
 STEP = 2.4
+
+# Chains of a group: those with the same number / GROUP in a model.
+GROUP = 4
 
 # Names of proposals, as kernels know them.
 FLIP, EXCHANGE, BLOCK = range(3)
@@ -59,12 +68,22 @@ def share_up(y):
 
 
 def words_per_proposal(kind, name, size):
-    """Random words of a proposal: for the decision, for the choice of each unit and, if needed, for where it goes."""
-    return 1 + size if name == EXCHANGE or (kind == TWO_LEVEL and name == FLIP) else 1 + 2 * size
+    """Random words that a chain takes for a proposal: for the decision and, if needed, for where each unit goes.
+
+    The group takes one more for the choice of each unit.
+    """
+    return 1 if name == EXCHANGE or (kind == TWO_LEVEL and name == FLIP) else 1 + size
 
 
 def choose_units(order, words, first, size):
-    """Bring `size` different units, all equally probable, to the front of `order`, a permutation of the units."""
+    """Bring `size` different units, all equally probable, to the front of `order`.
+
+    More than one are chosen by exchanges in `order`, a permutation of the units, which it stays; of a single one only
+    the number is written there.
+    """
+    if size == 1:
+        order[0] = pick_below(words[first], order.shape[0])
+        return
     for k in range(size):
         other = k + pick_below(words[first + k], order.shape[0] - k)
         unit = order[other]
@@ -72,47 +91,48 @@ def choose_units(order, words, first, size):
         order[k] = unit
 
 
-def propose(kind, level, parameters, state, name, size, words, first, order, places, changes):
+def propose(kind, level, parameters, states, member, name, size, words, first, order, places, changes):
     """Write the entries that a proposal changes into places, by how much into changes; returns how many there are.
 
-    The words of the proposal begin with words[first], that of the decision. A flip takes a unit to another state. The
-    units of a block take any of their states, also the one that they have: blocks of flips would keep an even number of
-    two-level units even. A proposal may so change nothing, and an exchange of equal states changes nothing.
+    States, words, places and changes have a row for each member of a group. The words of the proposal begin with
+    words[member, first], that of the decision; its units are the first ones of `order`. A flip takes a unit to another
+    state. The units of a block take any of their states, also the one that they have: blocks of flips would keep an
+    even number of two-level units even. A proposal may so change nothing, and an exchange of equal states changes
+    nothing.
     """
-    choose_units(order, words, first + 1, size)
     n = 0
     if name == EXCHANGE:
         width = entries(kind, level)
         for k in range(width):
             one, other = order[0] * width + k, order[1] * width + k
-            change = np.float64(state[other]) - np.float64(state[one])
+            change = np.float64(states[member, other]) - np.float64(states[member, one])
             if change != 0:
-                places[n], places[n + 1] = one, other
-                changes[n], changes[n + 1] = change, -change
+                places[member, n], places[member, n + 1] = one, other
+                changes[member, n], changes[member, n + 1] = change, -change
                 n += 2
         return n
     for k in range(size):
         unit = order[k]
         if kind == TWO_LEVEL:
-            if name == FLIP or pick_below(words[first + 1 + size + k], 2) == 0:
-                places[n] = unit
-                changes[n] = level + 1 - 2 * state[unit]
+            if name == FLIP or pick_below(words[member, first + 1 + k], 2) == 0:
+                places[member, n] = unit
+                changes[member, n] = level + 1 - 2 * states[member, unit]
                 n += 1
         elif kind == POTTS:
             here = 0
-            while state[unit * level + here] == 0:
+            while states[member, unit * level + here] == 0:
                 here += 1
             stays = 1 if name == BLOCK else 0
-            step = pick_below(words[first + 1 + size + k], level - 1 + stays) + 1 - stays
+            step = pick_below(words[member, first + 1 + k], level - 1 + stays) + 1 - stays
             if step > 0:
-                places[n], places[n + 1] = unit * level + here, unit * level + (here + step) % level
-                changes[n], changes[n + 1] = -1.0, 1.0
+                places[member, n], places[member, n + 1] = unit * level + here, unit * level + (here + step) % level
+                changes[member, n], changes[member, n + 1] = -1.0, 1.0
                 n += 2
         else:
-            old = np.float64(state[unit])
-            new = moved(kind, parameters[1, unit], old, uniform(words[first + 1 + size + k]))
-            places[n] = unit
+            old = np.float64(states[member, unit])
+            new = moved(kind, parameters[1, unit], old, uniform(words[member, first + 1 + k]))
+            places[member, n] = unit
             # The state is kept in the precision of the model: the change is that of the number that is kept.
-            changes[n] = np.float64(state.dtype.type(new)) - old
+            changes[member, n] = np.float64(states.dtype.type(new)) - old
             n += 1
     return n

@@ -7,7 +7,7 @@ import numpy as np
 
 from mcgen import rng
 from mcgen.rbm.chains import Stack
-from mcgen.rbm.metropolis.formulas import words_per_proposal
+from mcgen.rbm.metropolis.formulas import GROUP, words_per_proposal
 from mcgen.rbm.model import units_on
 from mcgen.rbm.units import Unit
 from mcgen.rbm.units.formulas import TWO_LEVEL
@@ -44,7 +44,7 @@ def obstacle(stack: Stack, proposal: Proposal) -> str | None:
     if proposal.size > n_units:
         return f"a block of {proposal.size} units is more than the {n_units} visible units"
     if proposal.name == "exchange" and not stack.visible.is_discrete:
-        return f"an exchange never changes the values of {stack.visible.name} units, only their places"
+        return f"an exchange never changes the values of {stack.visible.name} units, only their places; use proposal='flip' or 'block'"
     return None
 
 
@@ -94,6 +94,11 @@ def accepted_between_normalizations(stack: Stack, proposal: Proposal) -> int:
     return max(0, int(kept))
 
 
+def _whole_lanes(n: int) -> int:
+    """n, filled up to whole lanes."""
+    return -(-n // LANES) * LANES
+
+
 def _aligned(*shape: int) -> np.ndarray:
     """An empty float64 array that begins where a vector register may be loaded in one piece."""
     memory = np.empty(8 * int(np.prod(shape)) + BYTES, np.uint8)
@@ -107,7 +112,7 @@ def _tables(stack: Stack, weights: np.ndarray, most_kept: int) -> tuple[np.ndarr
     if most_kept == 0:
         return np.empty((n_models, 0, 0)), np.empty((n_models, 2, 0))
     change = _change_when_up(stack.visible)
-    factors = _aligned(n_models, n_visible, -(-n_hidden // LANES) * LANES)
+    factors = _aligned(n_models, n_visible, _whole_lanes(n_hidden))
     factors[:, :, n_hidden:] = 1.0
     np.exp((1 - stack.hidden.level) * change * weights, out=factors[:, :, :n_hidden])
     bias, sums = stack.visible_bias.astype(np.float64), weights.sum(axis=2)
@@ -171,8 +176,11 @@ def sweep(
     name = NAMES.index(proposal.name)
     n_proposals = proposals_per_sweep(stack.visible, n_visible, proposal)
     most_kept = accepted_between_normalizations(stack, proposal)
-    n_slots = min(MOST_SLOTS, n_models * n_chains)
-    n_words = n_proposals * words_per_proposal(stack.visible.code, name, proposal.size)
+    kernels = target.kernels("rbm.metropolis")
+    chains_per_block = min(kernels.MOST_CHAINS_PER_BLOCK, GROUP * max(1, n_chains // (16 * GROUP)))
+    members = min(GROUP, chains_per_block)
+    n_slots = min(MOST_SLOTS, n_models * -(-n_chains // chains_per_block))
+    n_words = _whole_lanes(n_proposals * words_per_proposal(stack.visible.code, name, proposal.size))
     n_changes = 2 * proposal.size * stack.visible.entries
     weights = np.ascontiguousarray(stack.weights, np.float64)
     there = target.to_device(visible)
@@ -180,18 +188,19 @@ def sweep(
     draws = target.to_device(np.empty((n_models, n_chains, n_draws, n_visible), dtype))
     accepted = target.to_device(np.zeros((n_models, n_chains), np.int64))
     arrays = (
-        _aligned(n_slots, 4, -(-n_hidden // LANES) * LANES),
-        np.empty((n_slots, -(-n_words // LANES) * LANES), np.uint32),
+        _aligned(n_slots, 2 * members + 2, _whole_lanes(n_hidden)),
+        np.empty((n_slots, members, n_words), np.uint32),
+        np.empty((n_slots, _whole_lanes(n_proposals * proposal.size)), np.uint32),
         np.empty((n_slots, n_units), np.int64),
-        np.empty((n_slots, n_changes), np.int64),
-        np.empty((n_slots, n_changes)),
+        np.empty((n_slots, members, n_changes), np.int64),
+        np.empty((n_slots, members, n_changes)),
         weights,
         *_tables(stack, weights, most_kept),
         stack.visible_bias.astype(np.float64),
         stack.hidden_bias.astype(np.float64),
     )
     target.launch(
-        target.kernels("rbm.metropolis").metropolis_sweeps,
+        kernels.metropolis_sweeps,
         n_slots,
         n_hidden,
         there,
@@ -204,7 +213,7 @@ def sweep(
         proposal.size,
         n_proposals,
         most_kept,
-        min(32, max(1, n_chains // 16)),
+        chains_per_block,
         n_sweeps,
         n_sweeps // n_draws if n_draws else max(1, n_sweeps),
         np.int64(first_step),

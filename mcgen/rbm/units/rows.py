@@ -58,6 +58,7 @@ def add_bias(fields, bias):
 
 @_cpu.helper
 def copy(result, states):
-    """result = states, in another dtype."""
-    for unit in range(states.shape[0]):
+    """result = states, in another dtype; the longer of the two has entries more that are left out."""
+    wide_vectors()
+    for unit in range(min(result.shape[0], states.shape[0])):
         result[unit] = states[unit]
