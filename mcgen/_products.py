@@ -27,7 +27,7 @@ CACHED_BYTES = 24_576 if LANES == 8 else 12_288
 
 @_cpu.helper
 def aligned(n_planes, n_rows, n_columns, like):
-    """An empty array of three axes in the dtype of `like` that begins at a cache line: no load of a register crosses two."""
+    """An empty array of three axes in the dtype of `like`, from the start of a cache line: no load crosses two."""
     size = like.itemsize
     n = n_planes * n_rows * n_columns
     memory = np.empty(n + 64 // size, like.dtype)
@@ -123,7 +123,9 @@ def add_active_rows(result, start, states, n_states, weights, active):
     size = weights.itemsize
     row_step = size * weights.shape[1]
     for first in range(0, row_step, SUM_BYTES):
-        column = min(first, row_step - SUM_BYTES)  # the last tile overlaps the one before, and finds the same sums again
+        column = min(
+            first, row_step - SUM_BYTES
+        )  # the last tile overlaps the one before, and finds the same sums again
         add_rows(
             result.ctypes.data + column,
             start.ctypes.data + column,

@@ -113,21 +113,25 @@ SUM_BYTES = 8 * LANES * SUMS
 
 @intrinsic
 def add_rows(typing_context, result, start, weights, row_step, rows, n_rows, single):  # noqa: ANN001, ANN202
-    """result[c] = start[c] + sum_k weights[rows[k], c] for SUM_BYTES bytes of neighbouring columns c, in the order of k.
+    """result[c] = start[c] + sum_k weights[rows[k], c] for SUM_BYTES bytes of neighbouring columns c, in order.
 
-    All arguments are integers: addresses of the first elements of the result, of what the sums start from, of the column
-    of the weights and of the int64 row numbers, the distance of rows in bytes, how many rows there are, and whether the
-    numbers are float32 (1) or float64 (0). The sums stay in registers: an addition costs the load of what it adds.
+    All arguments are integers: addresses of the first elements of the result, of what the sums start from, of the
+    column of the weights and of the int64 row numbers, the distance of rows in bytes, how many rows there are, and
+    whether the numbers are float32 (1) or float64 (0). The sums stay in registers: an addition costs the load of what it adds.
     """
 
     def loop(builder, kind, arguments):  # noqa: ANN001, ANN202
         result, start, weights, row_step, rows, n_rows = arguments
-        starts = [builder.load(_place(builder, start, kind.size * v, kind.vector), align=kind.align) for v in range(SUMS)]
+        starts = [
+            builder.load(_place(builder, start, kind.size * v, kind.vector), align=kind.align) for v in range(SUMS)
+        ]
 
         def body(k, sums):  # noqa: ANN001, ANN202
             row = builder.load(_place(builder, rows, builder.mul(k, _integer(8)), _I64))
             base = builder.add(weights, builder.mul(row, row_step))
-            terms = [builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align) for v in range(SUMS)]
+            terms = [
+                builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align) for v in range(SUMS)
+            ]
             return [builder.fadd(total, term) for total, term in zip(sums, terms, strict=True)]
 
         for v, total in enumerate(_reduced(builder, n_rows, starts, body)):
@@ -152,13 +156,13 @@ PRODUCT_BYTES = 8 * LANES * PRODUCT_VECTORS
 
 
 @intrinsic
-def add_products(  # noqa: ANN201
+def add_products(  # noqa: ANN202
     typing_context, result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single  # noqa: ANN001
 ):  # fmt: skip
-    """result[r, c] += sum_k states[r, k] weights[k, c] for a tile of PRODUCT_ROWS rows and n_vectors registers of columns.
+    """result[r, c] += sum_k states[r, k] weights[k, c] for a tile of PRODUCT_ROWS rows and n_vectors registers.
 
-    All arguments are integers: addresses of first elements and distances of rows in bytes; how many terms there are; how
-    many registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums
+    All arguments are integers: addresses of first elements and distances of rows in bytes; how many terms there are;
+    how many registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums
     stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as many
     loads. Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the tile,
     nor on how the terms are cut into pieces.
@@ -168,13 +172,18 @@ def add_products(  # noqa: ANN201
         result, result_step, states, state_step, weights, weight_step, n_terms = arguments
         lines = [builder.mul(result_step, _integer(r)) for r in range(PRODUCT_ROWS)]
         places = [
-            _place(builder, builder.add(result, line), kind.size * v, kind.vector) for line in lines for v in range(vectors)
+            _place(builder, builder.add(result, line), kind.size * v, kind.vector)
+            for line in lines
+            for v in range(vectors)
         ]
         rows = [builder.add(states, builder.mul(state_step, _integer(r))) for r in range(PRODUCT_ROWS)]
 
         def body(k, sums):  # noqa: ANN001, ANN202
             base = builder.add(weights, builder.mul(k, weight_step))
-            terms = [builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align) for v in range(vectors)]
+            terms = [
+                builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align)
+                for v in range(vectors)
+            ]
             following = []
             for r, row in enumerate(rows):
                 state = builder.load(_place(builder, row, builder.mul(k, _integer(kind.align)), kind.number))

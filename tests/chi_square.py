@@ -50,21 +50,26 @@ def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
 def _with_changed(names, changed):
     """The globals of a kernel with some names changed, and with them the parts of the kernel that use these.
 
-    The parts are functions with an underscore of its own file, in the order of the file, and those of modules that its
-    file imports and that know the changed names too (rows of units).
+    The parts are functions of its own file, in the order of the file, and those of modules that its file imports and that
+    know the changed names too (rows of units).
     """
     names = dict(names) | changed
     for name, value in list(names.items()):
-        if isinstance(value, types.ModuleType) and value.__name__.startswith("mcgen.") and name not in changed:
-            if set(changed) & set(vars(value)):
-                copy = types.ModuleType(value.__name__)
-                vars(copy).update(_with_changed(vars(value), changed))
-                names[name] = copy
-                changed = changed | {name: copy}
+        ours = isinstance(value, types.ModuleType) and value.__name__.startswith("mcgen.")
+        is_part = ours and name not in changed
+        if is_part and set(changed) & set(vars(value)):
+            copy = types.ModuleType(value.__name__)
+            vars(copy).update(_with_changed(vars(value), changed))
+            names[name] = copy
+            changed = changed | {name: copy}
     done = set(changed)
     own = names.get("__name__")
     for name, value in list(names.items()):
-        if hasattr(value, "py_func") and value.py_func.__module__ == own and done & set(value.py_func.__code__.co_names):
+        if (
+            hasattr(value, "py_func")
+            and value.py_func.__module__ == own
+            and done & set(value.py_func.__code__.co_names)
+        ):
             names[name] = _cpu.helper(types.FunctionType(value.py_func.__code__, names, name))
             done.add(name)
     return names

@@ -1,7 +1,7 @@
 """Visible units held at given values: what is left is an RBM of the other units, whose hidden biases they shift.
 
-p(v_free | v_clamped) has the weights and biases of the free units and the hidden biases c + v_clamped . W_clamped, so that
-every sampler can hold units, and none has to know of it.
+p(v_free | v_clamped) has the weights and biases of the free units and the hidden biases c + v_clamped . W_clamped, so
+that every sampler can hold units, and none has to know of it.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Clamped:
         units = np.asarray([] if clamped_units is None else clamped_units)
         if units.ndim != 1 or (units.size and units.dtype.kind not in "iu"):
             raise InputError(
-                f"clamped_units has shape {units.shape} and dtype {units.dtype}; give a list of indices of visible units"
+                f"clamped_units has shape {units.shape} and dtype {units.dtype}; give a list of indices of units"
             )
         wrong = units[(units < 0) | (units >= n_visible)]
         if wrong.size:
@@ -65,8 +65,8 @@ class Clamped:
         values = values[None] if values.ndim == 1 else values
         if values.shape not in ((1, len(units)), (n_chains, len(units))):
             raise InputError(
-                f"clamped_values has shape {np.shape(clamped_values)} for {len(units)} clamped units; its shape must be "
-                f"({len(units)},), or ({n_chains}, {len(units)}) for values of each chain"
+                f"clamped_values has shape {np.shape(clamped_values)} for {len(units)} clamped units; its shape is "
+                f"to be ({len(units)},), or ({n_chains}, {len(units)}) for values of each chain"
             )
         self.held, first = np.unique(units.astype(np.int64), return_index=True)
         again = values[:, first][:, np.searchsorted(self.held, units)]
@@ -134,7 +134,8 @@ class Clamped:
         if different.any():
             chain, k = np.argwhere(different)[0]
             raise InputError(
-                f"initial has the value {initial[chain, self.held[k]]:g} at unit {self.held[k]} of chain {chain}, which is "
-                f"clamped at {self.values[min(chain, len(self.values) - 1), k]:g}; make them agree, or leave out initial"
+                f"initial has the value {initial[chain, self.held[k]]:g} at unit {self.held[k]} of chain {chain}, which "
+                f"is clamped at {self.values[min(chain, len(self.values) - 1), k]:g}; make them agree, or leave out "
+                "initial"
             )
         return initial[:, self.free]

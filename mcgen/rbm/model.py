@@ -279,8 +279,8 @@ class RBM:
     def free_energy(self, v: np.ndarray, device: str = "cpu") -> np.ndarray:
         """F(v) = -log sum_h e^{-E(v, h)} = U(v) - b.v - sum_j Gamma_j(c_j + sum_i v_i W_ij).
 
-        Gamma_j(x) = log sum_{h_j} e^{x h_j - U(h_j)} is the cumulant function of the hidden units, with an integral where
-        they are continuous. The marginal of the visible layer is p(v) = e^{-F(v)} / Z.
+        Gamma_j(x) = log sum_{h_j} e^{x h_j - U(h_j)} is the cumulant function of the hidden units, with an integral
+        where they are continuous. The marginal of the visible layer is p(v) = e^{-F(v)} / Z.
 
         Parameters
         ----------
@@ -314,7 +314,7 @@ class RBM:
         return free_energy_of_rows(self, v.reshape(-1, self.n_visible), device).reshape(v.shape[:-1])
 
     def hidden_mean(self, v: np.ndarray, device: str = "cpu") -> np.ndarray:
-        """<h_j> given v, Gamma_j'(x) in the field x = c_j + sum_i v_i W_ij: sigmoid for Bernoulli units, tanh for spins.
+        """<h_j> given v, Gamma_j'(x) at x = c_j + sum_i v_i W_ij: sigmoid(x) for Bernoulli units, tanh(x) for spins.
 
         Parameters
         ----------
@@ -335,7 +335,7 @@ class RBM:
         return _layer_means(self.check_visible(v), self.weights, self.hidden_bias, self.hidden, device)
 
     def visible_mean(self, h: np.ndarray, device: str = "cpu") -> np.ndarray:
-        """<v_i> given h, Gamma_i'(x) in the field x = b_i + sum_j W_ij h_j: sigmoid for Bernoulli units, tanh for spins.
+        """<v_i> given h, Gamma_i'(x) at x = b_i + sum_j W_ij h_j: sigmoid(x) for Bernoulli units, tanh(x) for spins.
 
         Parameters
         ----------
@@ -377,7 +377,9 @@ def units_on(target: ModuleType, kind: units.Unit) -> tuple:
     return code, level, target.to_device(parameters)
 
 
-def _layer_means(states: np.ndarray, weights: np.ndarray, bias: np.ndarray, kind: units.Unit, device: str) -> np.ndarray:
+def _layer_means(
+    states: np.ndarray, weights: np.ndarray, bias: np.ndarray, kind: units.Unit, device: str
+) -> np.ndarray:
     rows = states.reshape(-1, states.shape[-1])
     target = backend.target(device)
     means = target.to_device(np.empty((len(rows), len(bias)), weights.dtype))

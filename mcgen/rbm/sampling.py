@@ -308,7 +308,13 @@ class _Single:
     """Chains of one model, by block Gibbs or Metropolis sweeps."""
 
     def __init__(
-        self, model: RBM, clamped: Clamped, start: np.ndarray, n_draws: int, seed: int, device: str,
+        self,
+        model: RBM,
+        clamped: Clamped,
+        start: np.ndarray,
+        n_draws: int,
+        seed: int,
+        device: str,
         proposal: Proposal | None,
     ):
         self._stack = clamped.stack([model])

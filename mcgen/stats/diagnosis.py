@@ -113,8 +113,8 @@ def warn_of_disagreement(diagnosis: Diagnosis, shape: tuple[int, int], name: str
     if n_chains < 2 or n_draws < DRAWS_TO_AGREE or not diagnosis.split_r_hat > LARGEST_R_HAT:
         return True
     warnings.warn(
-        f"the chains disagree on the {name} (split R-hat {diagnosis.split_r_hat:.3g}, and above {LARGEST_R_HAT:g} the mean "
-        "and its error cannot be trusted): run longer chains, or use a sampler that leaves modes, such as tempering",
+        f"the chains disagree on the {name} (split R-hat {diagnosis.split_r_hat:.3g}, and above {LARGEST_R_HAT:g} the "
+        "mean and its error cannot be trusted): run longer chains, or use a sampler that leaves modes (tempering, say)",
         StatisticsWarning,
         stacklevel=stacklevel + 1,
     )

@@ -95,7 +95,9 @@ def test_mean_is_the_derivative_of_the_cumulant(low):
     x = np.linspace(-20, 20, 401)
     slope = (each(units.two_level_cumulant, low, x + step) - each(units.two_level_cumulant, low, x - step)) / (2 * step)
     assert np.allclose(each(units.two_level_mean, low, x), slope, atol=1e-9)
-    assert np.allclose(each(units.two_level_mean, low, x), special.expit(x) if low == 0 else np.tanh(x), rtol=1e-13, atol=1e-15)
+    assert np.allclose(
+        each(units.two_level_mean, low, x), special.expit(x) if low == 0 else np.tanh(x), rtol=1e-13, atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("low", LOWS)

@@ -191,9 +191,11 @@ def test_a_discrete_layer_makes_every_model_normalizable(continuous, discrete):
 
 def test_two_gaussian_layers_need_weights_below_one():
     model_of("gaussian", "gaussian", 0.99)
-    with pytest.raises(InputError, match="gaussian visible and gaussian hidden units .* no finite Z.* must be below 1"):
+    with pytest.raises(
+        InputError, match=r"gaussian visible and gaussian hidden units .* no finite Z.* must be below 1"
+    ):
         model_of("gaussian", "gaussian", 1.0)
-    with pytest.raises(InputError, match="have the norm 1.2"):
+    with pytest.raises(InputError, match=r"have the norm 1\.2"):
         model_of(rbm.Gaussian(variance=4.0), "gaussian", 0.6)
     model_of(rbm.Gaussian(variance=4.0), rbm.Gaussian(variance=0.25), 0.9)
 

@@ -216,9 +216,15 @@ CASES = {
         lambda: rbm.RBM.random(3, 2, seed=1, visible=rbm.Potts(3)).free_energy([[1, 1, 0]]),
         "v is not one-hot: potts units have 3 neighbouring entries",
     ),
-    "no variance": (lambda: rbm.Gaussian(variance=0), "variance has the value 0.0; variances of gaussian units are above 0"),
+    "no variance": (
+        lambda: rbm.Gaussian(variance=0),
+        "variance has the value 0.0; variances of gaussian units are above 0",
+    ),
     "nan variance": (lambda: rbm.ReLU(variance=[1, NAN]), "variance has 1 values that are NaN"),
-    "a table of means": (lambda: rbm.Gaussian(mean=np.ones((2, 2))), r"mean has shape \(2, 2\); give one number, or one"),
+    "a table of means": (
+        lambda: rbm.Gaussian(mean=np.ones((2, 2))),
+        r"mean has shape \(2, 2\); give one number, or one",
+    ),
     "means for another layer": (
         lambda: rbm.RBM.random(3, 2, seed=1, visible=rbm.Gaussian(mean=[1, 2])),
         "visible: mean of its gaussian units has 2 values, but the layer has 3 units",
@@ -242,7 +248,10 @@ CASES = {
         "hidden='potts': tied filters have one weight for each site",
     ),
     # samplers
-    "ladder of gibbs": (lambda: rbm.sample(MODEL, ladder=[0, 1]), "ladder is for method='tempering', and method is 'gibbs'"),
+    "ladder of gibbs": (
+        lambda: rbm.sample(MODEL, ladder=[0, 1]),
+        "ladder is for method='tempering', and method is 'gibbs'",
+    ),
     "ladder that goes down": (
         lambda: rbm.sample(MODEL, method="tempering", ladder=[0.5, 0.2, 1.0]),
         "0.5 before 0.2 at index 0; give each once, in increasing order",
@@ -252,12 +261,18 @@ CASES = {
         "go from 0 to 0.9; start at 0 or above, and end at 1",
     ),
     "ladder of one": (lambda: rbm.sample(MODEL, method="tempering", ladder=[1.0]), "is no ladder; give two or more"),
-    "nan in the ladder": (lambda: rbm.sample(MODEL, method="tempering", ladder=[0, NAN, 1]), "has 1 values that are NaN"),
+    "nan in the ladder": (
+        lambda: rbm.sample(MODEL, method="tempering", ladder=[0, NAN, 1]),
+        "has 1 values that are NaN",
+    ),
     "ladder of another model": (
         lambda: rbm.sample(MODEL, method="tempering", ladder=[SPINS]),
         "has 'bernoulli'|has Bernoulli",
     ),
-    "unknown proposal": (lambda: rbm.sample(MODEL, method="metropolis", proposal="jump"), "choose one of 'flip', 'exchange'"),
+    "unknown proposal": (
+        lambda: rbm.sample(MODEL, method="metropolis", proposal="jump"),
+        "choose one of 'flip', 'exchange'",
+    ),
     "block of too many": (
         lambda: rbm.sample(MODEL, method="metropolis", proposal="block", block_size=5),
         "block_size=5 is too large; give an integer of at most 4",
@@ -270,7 +285,7 @@ CASES = {
         lambda: rbm.sample(MODEL, n_chains=2, method="exact", initial=ROWS),
         "initial is for Markov chains, and method='exact' draws independently",
     ),
-    "exact draws out of reach": (
+    "exact draws of a model out of reach": (
         lambda: rbm.sample(rbm.RBM.random(42, 41, seed=1), n_chains=2, method="exact"),
         "the smaller layer of .* has 41 units",
     ),
@@ -279,7 +294,10 @@ CASES = {
         "clamped_units has the index 4, but the visible units of .* are 0 to 3",
     ),
     "no model chains": (lambda: rbm.sample(MODEL, n_chains=0), "n_chains=0 is too small"),
-    "unknown sampler": (lambda: rbm.sample(MODEL, method="magic"), "choose one of 'gibbs', 'metropolis', 'tempering', 'exact'"),
+    "unknown sampler": (
+        lambda: rbm.sample(MODEL, method="magic"),
+        "choose one of 'gibbs', 'metropolis', 'tempering', 'exact'",
+    ),
     "start of other units": (
         lambda: rbm.sample(MODEL, n_chains=1, initial=[[-1, 1, 1, 1]]),
         "initial has the value -1",

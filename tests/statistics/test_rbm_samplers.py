@@ -79,7 +79,9 @@ def seldom_up(right):
 def wrong_unit(right):
     def unit_draw(kind, level, parameters, fields, unit, word, states):
         if kind == 1 and word % 100 == 7:
-            right(kind, level, parameters, fields, unit, np.uint32(7), states)  # the first state, one percent more often
+            right(
+                kind, level, parameters, fields, unit, np.uint32(7), states
+            )  # the first state, one percent more often
         else:
             right(kind, level, parameters, fields, unit, word, states)
             if kind > 1:

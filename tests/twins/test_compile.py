@@ -102,6 +102,8 @@ KERNELS = {
     "state_weights": (sums_cuda.state_weights, (cube(f64), cube(i32), vector(i64), *EXACT)),
     "state_moments": (sums_cuda.state_moments, (cube(f64), i64, i64, f64, i64, *EXACT)),
 }
+
+
 def both(*kinds):
     return numba.types.Tuple(kinds)
 

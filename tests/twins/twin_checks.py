@@ -197,7 +197,9 @@ def check_swap_log_ratios():
         visible = np.random.default_rng(9).integers(0, 2, (3, 4, 5)).astype(float)
         for betas in (None, [0.0, 0.5, 1.0]):
             ratios = [
-                TemperingChains(stack(models), visible, SEED, backend.target(device), betas).log_ratios([[0, 1], [1, 2]])
+                TemperingChains(stack(models), visible, SEED, backend.target(device), betas).log_ratios(
+                    [[0, 1], [1, 2]]
+                )
                 for device in ("cpu", "cuda")
             ]
             assert np.allclose(*ratios, rtol=1e-12, atol=1e-13)
@@ -280,7 +282,11 @@ def check_training():
         assert np.allclose(trained[0].model.weights, trained[1].model.weights, rtol=1e-10)
 
 
-CHECKS = {name.removeprefix("check_"): check for name, check in list(globals().items()) if name.startswith("check_") and name != "check_statistics"}
+CHECKS = {
+    name.removeprefix("check_"): check
+    for name, check in list(globals().items())
+    if name.startswith("check_") and name != "check_statistics"
+}
 
 
 def main():

@@ -62,9 +62,9 @@ def gibbs_sweeps(
     """Sweep every chain of every model n_sweeps times with block Gibbs steps h ~ p(h | v), v ~ p(v | h).
 
     A sweep is two matrix products and two passes over their results. One thread takes one block of chains at a time and
-    all its sweeps. It multiplies by itself (see `_products`; where few units are 1, it adds rows of the weights instead,
-    to the same bits), and a pass draws each row of the product while it lies in the cache; the states overwrite it. What
-    is drawn depends neither on the size of a block nor on the number of threads.
+    all its sweeps. It multiplies by itself (see `_products`; where few units are 1, it adds rows of the weights
+    instead, to the same bits), and a pass draws each row of the product while it lies in the cache; the states
+    overwrite it. What is drawn depends neither on the size of a block nor on the number of threads.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ def gibbs_sweeps(
         for sweep in range(n_sweeps):
             step = first_step + sweep
             _layer_fields(
-                h, hidden_bias[model], first, visible_kind, visible_level, v, n_rows, n_visible, weights[model], up_here,
-                active,
+                h, hidden_bias[model], first, visible_kind, visible_level, v, n_rows, n_visible, weights[model],
+                up_here, active,
             )  # fmt: skip
             for row in range(n_rows):
                 rows.draw_row(

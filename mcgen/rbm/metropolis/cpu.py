@@ -15,12 +15,18 @@ rng = _cpu.formulas("mcgen.rng.formulas")
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 metropolis = _cpu.formulas("mcgen.rbm.metropolis.formulas")
 
-# Chains whose fields come from one matrix product: more do not make it quicker. Groups are never divided.
-MOST_CHAINS_PER_BLOCK = 8 * GROUP
+# Chains that propose at the same time: the shares of their hidden units stay in the nearest cache.
+TOGETHER = 4
+# The fewest and the most chains of a block, whose fields come from one matrix product; powers of two that divide GROUP.
+CHAINS_PER_BLOCK = TOGETHER, GROUP
+# Bytes of the rows that all chains of a block use before other rows are fetched: they stay in the second cache.
+WINDOW_BYTES = 1 << 18
+# A slot is a piece of working memory; a thread works in one of them at a time.
+MOST_SLOTS = 64
 
 # Every sum and product over hidden units is a function of its own, so that it is vectorised, and its order is free. They
 # take a table and the number of a row: a slice would be counted as a reference, with locked operations.
-# The shares of member m of a group of chains are rows 2 m (lower state) and 2 m + 1 (upper state); two rows are left over.
+# The shares of a chain are two rows, that of the lower and that of the upper state, in the order of the chains.
 
 
 @_cpu.helper
@@ -38,19 +44,19 @@ def _multiply(shares, row, factors, i):
 
 @_cpu.reordering_helper
 def _products_after_flips(products, shares, ups, factors, i):
-    """The products over hidden units of the four members of a group, after the share ups[m] of each is times factors[i].
+    """The products over hidden units of four chains, after the share ups[m] of each is multiplied by factors[i].
 
-    For each hidden unit and member a multiply-add and a multiplication; the row of factors is read once for all.
+    For each hidden unit and chain a multiply-add and a multiplication; the row of factors is read once for all.
     """
     wide_vectors()
-    first, second, third, fourth = ups[0], ups[1], ups[2], ups[3]
+    first, second, third, fourth = ups[0], 2 + ups[1], 4 + ups[2], 6 + ups[3]
     one = two = three = four = 1.0
     for j in range(shares.shape[1]):
         factor = factors[i, j]
-        one *= shares[1 - first, j] + shares[first, j] * factor
-        two *= shares[3 - second, j] + shares[2 + second, j] * factor
-        three *= shares[5 - third, j] + shares[4 + third, j] * factor
-        four *= shares[7 - fourth, j] + shares[6 + fourth, j] * factor
+        one *= shares[first ^ 1, j] + shares[first, j] * factor
+        two *= shares[second ^ 1, j] + shares[second, j] * factor
+        three *= shares[third ^ 1, j] + shares[third, j] * factor
+        four *= shares[fourth ^ 1, j] + shares[fourth, j] * factor
     products[0], products[1], products[2], products[3] = one, two, three, four
 
 
@@ -87,98 +93,105 @@ def _split(shares, row, level, fields, member):
 
 @_cpu.helper
 def _normalize(shares, row):
-    """Divide the shares by their sums, with one division for four hidden units."""
+    """Divide the shares by their sums, with one division for two hidden units."""
     wide_vectors()
-    quarter = shares.shape[1] // 4
-    for j in range(quarter):
-        k, l, m = j + quarter, j + 2 * quarter, j + 3 * quarter  # noqa: E741
+    half = shares.shape[1] // 2
+    for j in range(half):
+        k = j + half
         sum_j, sum_k = shares[row, j] + shares[row + 1, j], shares[row, k] + shares[row + 1, k]
-        sum_l, sum_m = shares[row, l] + shares[row + 1, l], shares[row, m] + shares[row + 1, m]
-        inverse = 1.0 / ((sum_j * sum_k) * (sum_l * sum_m))
-        inverse_jk, inverse_lm = inverse * (sum_l * sum_m), inverse * (sum_j * sum_k)
-        for place, scale in (
-            (j, inverse_jk * sum_k), (k, inverse_jk * sum_j), (l, inverse_lm * sum_m), (m, inverse_lm * sum_l),
-        ):  # fmt: skip
-            shares[row, place] *= scale
-            shares[row + 1, place] *= scale
+        inverse = 1.0 / (sum_j * sum_k)
+        shares[row, j] *= inverse * sum_k
+        shares[row + 1, j] *= inverse * sum_k
+        shares[row, k] *= inverse * sum_j
+        shares[row + 1, k] *= inverse * sum_j
 
 
 @_cpu.helper
-def _copy(shares, row, other):
-    """shares[row], shares[row + 1] = shares[other], shares[other + 1]."""
+def _copy(copies, shares, row):
+    """copies[0], copies[1] = shares[row], shares[row + 1]."""
     wide_vectors()
     for j in range(shares.shape[1]):
-        shares[row, j], shares[row + 1, j] = shares[other, j], shares[other + 1, j]
+        copies[0, j], copies[1, j] = shares[row, j], shares[row + 1, j]
 
 
 @_cpu.helper
-def _proposed_product(shares, member, factors, places, changes, n_changes):
-    """The product after a proposal of one member: of a pair straight from the shares, otherwise from changed copies."""
+def _proposed_product(shares, copies, member, factors, places, changes, n_changes):
+    """The product after a proposal of one chain: of a pair straight from the shares, otherwise from changed copies."""
     row = 2 * member
     if n_changes == 2 and changes[member, 0] * changes[member, 1] < 0:
         up = np.int64(changes[member, 0] > 0)
-        return _product_after_pair(
-            shares, row + up, factors, places[member, 0], row + 1 - up, places[member, 1]
-        )
-    copy = shares.shape[0] - 2
-    _copy(shares, copy, row)
+        return _product_after_pair(shares, row + up, factors, places[member, 0], row + 1 - up, places[member, 1])
+    _copy(copies, shares, row)
     for k in range(n_changes):
-        _multiply(shares, copy + np.int64(changes[member, k] > 0), factors, places[member, k])
-    return _product_of_sums(shares, copy)
+        _multiply(copies, np.int64(changes[member, k] > 0), factors, places[member, k])
+    return _product_of_sums(copies, 0)
 
 
 @_cpu.helper
-def _sweep_with_factors(
-    states, accepted, fields, shares, words, choices, order, places, changes, factors, entry_weights, most_kept,
-    visible_kind, visible_level, visible_parameters, hidden_level, name, size, n_proposals,
-):  # fmt: skip
-    """One sweep of a group with two-level hidden units, without a transcendental function for each of them.
+def _count(member, accepted, products, scales, kept, shares, most_kept):
+    """After an accepted proposal: scales has 1 / the product in the current state."""
+    scales[member] = 1.0 / products[member]
+    accepted[member] += 1
+    kept[member] += 1
+    if kept[member] == most_kept:
+        _normalize(shares, 2 * member)
+        scales[member] = 1.0
+        kept[member] = 0
 
-    A hidden unit has the shares a of its lower and b of its upper state, a + b = 1. When entry i of the visible state
-    goes up, b is multiplied by F = e^{(1 - low) d W_ij}, when it goes down again, a: up to a known factor for the whole
-    layer. The probability of the state follows from prod_j (a_j + b_j).
 
-    Rounding: a ratio of probabilities has a relative error of at most 6 n_hidden (n + 2) 2^-52 after n accepted
-    proposals of the sweep that change one entry each, while |log F| <= 1: below 6e-10 for 784 x 500 units.
-    """
+@_cpu.helper
+def _flip_with_factors(
+    states, accepted, scales, kept, shares, words, units, start, stop, factors, entry_weights, most_kept, level
+):
+    """Proposals start ... stop-1 of a sweep of some chains, each to flip one two-level unit."""
     wide_vectors()
     n_members = states.shape[0]
+    products = np.ones(TOGETHER)
+    ups, taken = np.zeros(TOGETHER, np.int64), np.zeros(TOGETHER, np.int64)
+    for proposal in range(start, stop):
+        i = units[proposal]
+        for member in range(n_members):
+            ups[member] = np.int64(states[member, i] < 1)
+        _products_after_flips(products, shares, ups, factors, i)
+        # Processors guess how a branch goes: one loop over those accepted is guessed wrong less often than each of them.
+        n_taken = 0
+        for member in range(n_members):
+            ratio = products[member] * scales[member] * entry_weights[ups[member], i]
+            taken[n_taken] = member
+            n_taken += np.int64(rng.uniform(words[member, proposal]) < metropolis.ratio_acceptance(ratio))
+        for k in range(n_taken):
+            member = taken[k]
+            _multiply(shares, 2 * member + ups[member], factors, i)
+            states[member, i] = 1 if ups[member] else level
+            _count(member, accepted, products, scales, kept, shares, most_kept)
+
+
+@_cpu.helper
+def _propose_with_factors(
+    states, accepted, scales, kept, shares, copies, words, units, start, stop, places, changes, factors, entry_weights,
+    most_kept, visible_kind, visible_level, visible_parameters, name, size,
+):  # fmt: skip
+    """Proposals start ... stop-1 of a sweep of some chains, of any sort."""
+    wide_vectors()
     n_words = metropolis.words_per_proposal(visible_kind, name, size)
-    flips = visible_kind == TWO_LEVEL and name == FLIP
-    scales, products = np.ones(GROUP), np.ones(GROUP)  # 1 / the product in the current state, and the one proposed
-    kept, n_changes, ups = np.zeros(GROUP, np.int64), np.zeros(GROUP, np.int64), np.zeros(GROUP, np.int64)
-    for member in range(GROUP):
-        _split(shares, 2 * member, hidden_level, fields, min(member, n_members - 1))
-    for proposal in range(n_proposals):
-        first = proposal * n_words
-        metropolis.choose_units(order, choices, proposal * size, size)
-        for member in range(n_members):
-            n_changes[member] = metropolis.propose(
-                visible_kind, visible_level, visible_parameters, states, member, name, size, words, first, order,
-                places, changes,
+    products = np.ones(TOGETHER)
+    for proposal in range(start, stop):
+        for member in range(states.shape[0]):
+            n_changes = metropolis.propose(
+                visible_kind, visible_level, visible_parameters, states, member, name, size, words, proposal * n_words,
+                units, proposal * size, places, changes,
             )  # fmt: skip
-            ups[member] = np.int64(changes[member, 0] > 0)
-        if flips:
-            _products_after_flips(products, shares, ups, factors, order[0])
-        for member in range(n_members):
-            if n_changes[member] == 0:
+            if n_changes == 0:
                 continue
-            if not flips:
-                products[member] = _proposed_product(shares, member, factors, places, changes, n_changes[member])
+            products[member] = _proposed_product(shares, copies, member, factors, places, changes, n_changes)
             ratio = products[member] * scales[member]
-            for k in range(n_changes[member]):
+            for k in range(n_changes):
                 ratio *= entry_weights[np.int64(changes[member, k] > 0), places[member, k]]
-            if rng.uniform(words[member, first]) < metropolis.ratio_acceptance(ratio):
-                for k in range(n_changes[member]):
+            if rng.uniform(words[member, proposal * n_words]) < metropolis.ratio_acceptance(ratio):
+                for k in range(n_changes):
                     _multiply(shares, 2 * member + np.int64(changes[member, k] > 0), factors, places[member, k])
                     states[member, places[member, k]] += changes[member, k]
-                scales[member] = 1.0 / products[member]
-                accepted[member] += 1
-                kept[member] += 1
-                if kept[member] == most_kept:
-                    _normalize(shares, 2 * member)
-                    scales[member] = 1.0
-                    kept[member] = 0
+                _count(member, accepted, products, scales, kept, shares, most_kept)
 
 
 @_cpu.helper
@@ -213,45 +226,38 @@ def _take(fields, member, moved):
 
 
 @_cpu.helper
-def _sweep_with_fields(
-    states, accepted, fields, moved, words, choices, order, places, changes, weights, visible_bias, visible_kind,
-    visible_level, visible_parameters, hidden_kind, hidden_level, hidden_parameters, name, size, n_proposals,
+def _propose_with_fields(
+    states, accepted, sums, fields, moved, words, units, start, stop, places, changes, weights, visible_bias,
+    visible_kind, visible_level, visible_parameters, hidden_kind, hidden_level, hidden_parameters, name, size,
 ):  # fmt: skip
-    """One sweep of a group for units of any kind: the cumulants of the hidden units are summed for every proposal."""
-    n_members = states.shape[0]
+    """The same for units of any kind: the cumulants of the hidden units are summed for every proposal."""
     n_words = metropolis.words_per_proposal(visible_kind, name, size)
-    current = np.zeros(n_members)
-    if hidden_kind != GAUSSIAN:
-        for member in range(n_members):
-            current[member] = _cumulants(hidden_kind, hidden_level, hidden_parameters, fields[member])
-    for proposal in range(n_proposals):
-        first = proposal * n_words
-        metropolis.choose_units(order, choices, proposal * size, size)
-        for member in range(n_members):
+    for proposal in range(start, stop):
+        for member in range(states.shape[0]):
             n_changes = metropolis.propose(
-                visible_kind, visible_level, visible_parameters, states, member, name, size, words, first, order,
-                places, changes,
+                visible_kind, visible_level, visible_parameters, states, member, name, size, words, proposal * n_words,
+                units, proposal * size, places, changes,
             )  # fmt: skip
             if n_changes == 0:
                 continue
             _move_fields(moved, fields, member, weights, places, changes, n_changes)
             if hidden_kind == GAUSSIAN:
-                proposed = _gaussian_change(hidden_parameters, fields, member, moved)
+                proposed = 0.0
+                cost = -_gaussian_change(hidden_parameters, fields, member, moved)
             else:
                 proposed = _cumulants(hidden_kind, hidden_level, hidden_parameters, moved)
-            cost = current[member] - proposed
+                cost = sums[member] - proposed
             for k in range(n_changes):
                 i, change = places[member, k], changes[member, k]
                 cost -= visible_bias[i] * change
                 if visible_kind in (GAUSSIAN, RELU):
                     mean, deviation = visible_parameters[0, i], visible_parameters[1, i]
                     cost += metropolis.energy_change(mean, deviation, states[member, i], change)
-            if rng.uniform(words[member, first]) < metropolis.flip_acceptance(cost):
+            if rng.uniform(words[member, proposal * n_words]) < metropolis.flip_acceptance(cost):
                 _take(fields, member, moved)
                 for k in range(n_changes):
                     states[member, places[member, k]] += changes[member, k]
-                if hidden_kind != GAUSSIAN:
-                    current[member] = proposed
+                sums[member] = proposed
                 accepted[member] += 1
 
 
@@ -293,8 +299,15 @@ def metropolis_sweeps(
     What the current state means for the hidden units is kept, so that a proposal costs one pass over them. It is
     computed anew from a matrix product at the start of each sweep, so that no rounding builds up.
 
+    A hidden unit of two levels has the shares a of its lower and b of its upper state, a + b = 1. When entry i of the
+    visible state goes up, b is multiplied by F = e^{(1 - low) d W_ij}, when it goes down again, a: up to a known factor
+    for the whole layer. The probability of the state follows from prod_j (a_j + b_j), without a transcendental function
+    for each hidden unit. Rounding: a ratio of probabilities has a relative error of at most 6 n_hidden (n + 2) 2^-52
+    after n accepted proposals of the sweep that change one entry each, while |log F| <= 1: below 6e-10 for 784 x 500.
+
     One thread takes one slot of working memory at a time and its blocks of chains: the product of a block is that of a
-    single-threaded BLAS; then one group of chains after the other makes its proposals, see formulas.py.
+    single-threaded BLAS. All chains of a block change the same units (see formulas.py), TOGETHER chains at a time: so a
+    row of factors comes once from the memory for a block, and once from the second cache for chains that go together.
 
     Parameters
     ----------
@@ -305,9 +318,9 @@ def metropolis_sweeps(
     accepted : int64 (n_models, n_chains), modified
         The number of accepted proposals is added.
     room, words, choices, order, places, changes : working memory, modified
-        For the chains that a slot takes together, on the CPU the GROUP members: float64 (n_slots, 2 members + 2, n_hidden
-        or more), uint32 (n_slots, members, their words of a sweep), uint32 (n_slots, the group's words of a sweep), int64
-        (n_slots, n_units), and int64 and float64 (n_slots, members, most entries that a proposal changes).
+        float64 (n_slots, 2 chains_per_block + 2, n_hidden or more), uint32 (n_slots, chains_per_block, words of a sweep),
+        uint32 (n_slots, choices of units in a sweep), int64 (n_slots, n_units), and int64 and float64 (n_slots,
+        chains_per_block, most entries that a proposal changes); the numbers of words are multiples of 32.
     weights : float64 (n_models, n_visible, n_hidden)
     factors : float64 (n_models, n_visible, n_hidden or more)
         e^{(1 - low) d W_ij} where entry i goes up by d, low the lower state of two-level hidden units; beyond the last
@@ -327,7 +340,7 @@ def metropolis_sweeps(
     most_kept : int
         Accepted proposals after which the shares of the hidden units are normalised; 0 if the factors are not used.
     chains_per_block : int
-        On the CPU a multiple of GROUP.
+        Between the two CHAINS_PER_BLOCK, and a divisor of GROUP.
     n_sweeps, thin : int
     first_step : int
         Number of sweeps made before.
@@ -338,45 +351,68 @@ def metropolis_sweeps(
     n_hidden = weights.shape[2]
     n_slots = room.shape[0]
     blocks_of_model = (n_chains + chains_per_block - 1) // chains_per_block
+    window = max(1, WINDOW_BYTES // (8 * n_hidden))
     for slot in prange(n_slots):
         states = np.empty((chains_per_block, n_visible))
         fields = np.empty((chains_per_block, n_hidden))
+        units_chosen = np.empty(n_proposals * size, np.int64)
+        # 1 / the product of the sums of shares, or the sum of cumulants, of the current state
+        values = np.empty(chains_per_block)
+        kept = np.empty(chains_per_block, np.int64)
+        shares, copies = room[slot, : 2 * chains_per_block], room[slot, 2 * chains_per_block :]
         for block in range(np.int64(slot), n_models * blocks_of_model, n_slots):
             model = block // blocks_of_model
             first = block % blocks_of_model * chains_per_block
             n_here = min(chains_per_block, n_chains - first)
             biases = hidden_bias[model]
             for sweep in range(n_sweeps):
+                step = first_step + sweep
                 draw = (sweep + 1) // thin - 1
                 keep = draws.shape[2] > 0 and (sweep + 1) % thin == 0
+                group = model * n_chains + first - first % GROUP
+                rng.fill_stream(choices[slot], step, group, RBM_METROPOLIS_UNITS, key0, key1)
+                metropolis.choose_all_units(units_chosen, order[slot], choices[slot], n_proposals, size)
                 for k in range(n_here):
                     rows.copy(states[k], visible[model, first + k])
                 np.dot(states[:n_here], weights[model], fields[:n_here])
-                for start in range(0, n_here, GROUP):
-                    stop = min(start + GROUP, n_here)
-                    address = model * n_chains + first + start
-                    rng.fill_stream(choices[slot], first_step + sweep, address, RBM_METROPOLIS_UNITS, key0, key1)
-                    for k in range(start, stop):
-                        rows.add_bias(fields[k], biases[min(first + k, biases.shape[0] - 1)])
-                        address = model * n_chains + first + k
-                        rng.fill_stream(words[slot, k - start], first_step + sweep, address, RBM_METROPOLIS, key0, key1)
-                    for i in range(order.shape[1]):
-                        order[slot, i] = i
-                    members = visible[model, first + start : first + stop]
-                    accepted_members = accepted[model, first + start : first + stop]
-                    if most_kept > 0:
-                        _sweep_with_factors(
-                            members, accepted_members, fields[start:stop], room[slot], words[slot], choices[slot],
-                            order[slot], places[slot], changes[slot], factors[model], entry_weights[model], most_kept,
-                            visible_kind, visible_level, visible_parameters, hidden_level, name, size, n_proposals,
-                        )  # fmt: skip
-                    else:
-                        _sweep_with_fields(
-                            members, accepted_members, fields[start:stop], room[slot, 0, :n_hidden], words[slot],
-                            choices[slot], order[slot], places[slot], changes[slot], weights[model],
-                            visible_bias[model], visible_kind, visible_level, visible_parameters, hidden_kind,
-                            hidden_level, hidden_parameters, name, size, n_proposals,
-                        )  # fmt: skip
-                    if keep:
-                        for k in range(start, stop):
-                            rows.copy(draws[model, first + k, draw], visible[model, first + k])
+                for k in range(n_here):
+                    rows.add_bias(fields[k], biases[min(first + k, biases.shape[0] - 1)])
+                    address = model * n_chains + first + k
+                    rng.fill_stream(words[slot, k], step, address, RBM_METROPOLIS, key0, key1)
+                if most_kept > 0:
+                    for k in range(chains_per_block):  # those that are not there are copies of the last one
+                        _split(shares, 2 * k, hidden_level, fields, min(k, n_here - 1))
+                        values[k] = 1.0
+                        kept[k] = 0
+                elif hidden_kind != GAUSSIAN:
+                    for k in range(n_here):
+                        values[k] = _cumulants(hidden_kind, hidden_level, hidden_parameters, fields[k])
+                for start in range(0, n_proposals, window):
+                    stop = min(start + window, n_proposals)
+                    for low in range(0, n_here, TOGETHER):
+                        high = min(low + TOGETHER, n_here)
+                        members = visible[model, first + low : first + high]
+                        accepted_here = accepted[model, first + low : first + high]
+                        if most_kept > 0 and visible_kind == TWO_LEVEL and name == FLIP:
+                            _flip_with_factors(
+                                members, accepted_here, values[low:high], kept[low:high],
+                                shares[2 * low : 2 * (low + TOGETHER)], words[slot, low:high], units_chosen, start,
+                                stop, factors[model], entry_weights[model], most_kept, visible_level,
+                            )  # fmt: skip
+                        elif most_kept > 0:
+                            _propose_with_factors(
+                                members, accepted_here, values[low:high], kept[low:high],
+                                shares[2 * low : 2 * high], copies, words[slot, low:high], units_chosen, start, stop,
+                                places[slot], changes[slot], factors[model], entry_weights[model], most_kept,
+                                visible_kind, visible_level, visible_parameters, name, size,
+                            )  # fmt: skip
+                        else:
+                            _propose_with_fields(
+                                members, accepted_here, values[low:high], fields[low:high], copies[0, :n_hidden],
+                                words[slot, low:high], units_chosen, start, stop, places[slot], changes[slot],
+                                weights[model], visible_bias[model], visible_kind, visible_level, visible_parameters,
+                                hidden_kind, hidden_level, hidden_parameters, name, size,
+                            )  # fmt: skip
+                if keep:
+                    for k in range(n_here):
+                        rows.copy(draws[model, first + k, draw], visible[model, first + k])

@@ -4,10 +4,10 @@ A proposal changes some entries v_i of the visible state by d_i, and with them e
 All proposals are symmetric: from the new state, the old one is proposed with the same probability.
 
 The chains of a group propose changes of the same units at the same time, and each decides for itself: so the weights of
-a unit are fetched once for all of them. The choice of units knows nothing of the states. Each chain alone is therefore
-what it would be without the others; and given the choices the chains are independent, and each keeps p(v). Once they
-have p(v), states of different chains are then independent at any times, whatever the choices: an average over chains has
-the error of an average over independent chains.
+a unit are fetched once for all of them. The choice of units knows nothing of the states, so each chain alone is what it
+would be without the others. Given the choices, the chains are independent, and each of them keeps p(v). Hence, once they
+have p(v), the states of one chain are independent of those of another, each taken at any one time: averages over
+different chains are not correlated.
 """
 
 import numpy as np
@@ -20,8 +20,8 @@ from mcgen.rng.formulas import pick_below, uniform
 # step of about 2.4 forgets the quickest (Gelman, Roberts & Gilks, Bayesian Statistics 5, 599 (1996)).
 STEP = 2.4
 
-# Chains of a group: those with the same number / GROUP in a model.
-GROUP = 4
+# Chains of a group: those whose number in their model, divided by GROUP, is the same.
+GROUP = 32
 
 # Names of proposals, as kernels know them.
 FLIP, EXCHANGE, BLOCK = range(3)
@@ -91,11 +91,21 @@ def choose_units(order, words, first, size):
         order[k] = unit
 
 
-def propose(kind, level, parameters, states, member, name, size, words, first, order, places, changes):
+def choose_all_units(units, order, words, n_proposals, size):
+    """Write the units of the proposals of a sweep one after the other into `units`; words are its random words."""
+    for unit in range(order.shape[0]):
+        order[unit] = unit
+    for proposal in range(n_proposals):
+        choose_units(order, words, proposal * size, size)
+        for k in range(size):
+            units[proposal * size + k] = order[k]
+
+
+def propose(kind, level, parameters, states, member, name, size, words, first, units, first_unit, places, changes):
     """Write the entries that a proposal changes into places, by how much into changes; returns how many there are.
 
     States, words, places and changes have a row for each member of a group. The words of the proposal begin with
-    words[member, first], that of the decision; its units are the first ones of `order`. A flip takes a unit to another
+    words[member, first], that of the decision; its units are units[first_unit] and those behind it. A flip takes a unit to another
     state. The units of a block take any of their states, also the one that they have: blocks of flips would keep an
     even number of two-level units even. A proposal may so change nothing, and an exchange of equal states changes
     nothing.
@@ -104,7 +114,7 @@ def propose(kind, level, parameters, states, member, name, size, words, first, o
     if name == EXCHANGE:
         width = entries(kind, level)
         for k in range(width):
-            one, other = order[0] * width + k, order[1] * width + k
+            one, other = units[first_unit] * width + k, units[first_unit + 1] * width + k
             change = np.float64(states[member, other]) - np.float64(states[member, one])
             if change != 0:
                 places[member, n], places[member, n + 1] = one, other
@@ -112,7 +122,7 @@ def propose(kind, level, parameters, states, member, name, size, words, first, o
                 n += 2
         return n
     for k in range(size):
-        unit = order[k]
+        unit = units[first_unit + k]
         if kind == TWO_LEVEL:
             if name == FLIP or pick_below(words[member, first + 1 + k], 2) == 0:
                 places[member, n] = unit

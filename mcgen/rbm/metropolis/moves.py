@@ -7,15 +7,13 @@ import numpy as np
 
 from mcgen import rng
 from mcgen.rbm.chains import Stack
-from mcgen.rbm.metropolis.formulas import GROUP, words_per_proposal
+from mcgen.rbm.metropolis.formulas import words_per_proposal
 from mcgen.rbm.model import units_on
 from mcgen.rbm.units import Unit
 from mcgen.rbm.units.formulas import TWO_LEVEL
 
 # In the order in which formulas.py numbers them.
 NAMES = ("flip", "exchange", "block")
-# Pieces of working memory, shared by the chains.
-MOST_SLOTS = 1024
 # Hidden units are filled up to a multiple of four vectors of the processor, and arrays begin where a vector may.
 LANES, BYTES = 32, 64
 # e^700 is a float64, and so is e^-700; a sum of two is too.
@@ -44,7 +42,10 @@ def obstacle(stack: Stack, proposal: Proposal) -> str | None:
     if proposal.size > n_units:
         return f"a block of {proposal.size} units is more than the {n_units} visible units"
     if proposal.name == "exchange" and not stack.visible.is_discrete:
-        return f"an exchange never changes the values of {stack.visible.name} units, only their places; use proposal='flip' or 'block'"
+        return (
+            f"an exchange never changes the values of {stack.visible.name} units, only their places; "
+            "use proposal='flip' or 'block'"
+        )
     return None
 
 
@@ -63,8 +64,8 @@ def accepted_between_normalizations(stack: Stack, proposal: Proposal) -> int:
 
     The kernel keeps for every two-level hidden unit the shares a and b of its two states, and multiplies one of them by
     F = e^{(1 - low) d W_ij} when entry i of the visible state changes by d. Let Y be the largest |log(b / a)| that any
-    visible state gives, and R the largest sum of |log F_ij| over the hidden units, and of |d b_i|, that one proposal
-    can bring about. In the course of k accepted proposals and one more, no share, no product of sums a + b and no ratio
+    visible state gives, and R the largest sum of log F_ij over the hidden units where it has one sign, and of |d b_i|,
+    that one proposal can bring about. In the course of k accepted proposals and one more, no share, no product of sums a + b and no ratio
     of probabilities leaves the range e^-700 ... e^700 if Y + (k + 1) R <= 700. The factors are used if k >= 1. This is
     a question of the models alone, not of the states.
 
@@ -81,14 +82,15 @@ def accepted_between_normalizations(stack: Stack, proposal: Proposal) -> int:
     visible, hidden = stack.visible, stack.hidden
     if hidden.code != TWO_LEVEL or not visible.is_discrete:
         return 0
-    weights = (1.0 - hidden.level) * np.abs(stack.weights.astype(np.float64))
-    n_models, _, n_hidden = weights.shape
+    logarithms = (1.0 - hidden.level) * stack.weights.astype(np.float64)
+    n_models, _, n_hidden = logarithms.shape
     # Of the entries of a Potts unit one is 1; of a two-level unit the larger of its states counts.
-    of_units = weights.reshape(n_models, -1, visible.entries, n_hidden).max(axis=2).sum(axis=1)
+    of_units = np.abs(logarithms).reshape(n_models, -1, visible.entries, n_hidden).max(axis=2).sum(axis=1)
     biases = (1.0 - hidden.level) * np.abs(stack.hidden_bias.astype(np.float64)).max(axis=1)
     largest_field = (of_units + biases).max()
     n_changes = proposal.size * (1 if visible.code == TWO_LEVEL else 2)
-    rows = _change_when_up(visible) * (weights.sum(axis=2) + np.abs(stack.visible_bias.astype(np.float64)))
+    of_one_sign = np.maximum(logarithms.clip(min=0).sum(axis=2), -logarithms.clip(max=0).sum(axis=2))
+    rows = _change_when_up(visible) * (of_one_sign + np.abs(stack.visible_bias.astype(np.float64)))
     largest_change = np.sort(rows, axis=1)[:, -n_changes:].sum(axis=1).max()
     kept = (LARGEST_EXPONENT - largest_field) / max(largest_change, 1e-3) - 1
     return max(0, int(kept))
@@ -177,9 +179,9 @@ def sweep(
     n_proposals = proposals_per_sweep(stack.visible, n_visible, proposal)
     most_kept = accepted_between_normalizations(stack, proposal)
     kernels = target.kernels("rbm.metropolis")
-    chains_per_block = min(kernels.MOST_CHAINS_PER_BLOCK, GROUP * max(1, n_chains // (16 * GROUP)))
-    members = min(GROUP, chains_per_block)
-    n_slots = min(MOST_SLOTS, n_models * -(-n_chains // chains_per_block))
+    fewest, most = kernels.CHAINS_PER_BLOCK
+    chains_per_block = min(most, fewest << max(0, (n_chains // (16 * fewest)).bit_length() - 1))
+    n_slots = min(kernels.MOST_SLOTS, n_models * -(-n_chains // chains_per_block))
     n_words = _whole_lanes(n_proposals * words_per_proposal(stack.visible.code, name, proposal.size))
     n_changes = 2 * proposal.size * stack.visible.entries
     weights = np.ascontiguousarray(stack.weights, np.float64)
@@ -188,12 +190,12 @@ def sweep(
     draws = target.to_device(np.empty((n_models, n_chains, n_draws, n_visible), dtype))
     accepted = target.to_device(np.zeros((n_models, n_chains), np.int64))
     arrays = (
-        _aligned(n_slots, 2 * members + 2, _whole_lanes(n_hidden)),
-        np.empty((n_slots, members, n_words), np.uint32),
+        _aligned(n_slots, 2 * chains_per_block + 2, _whole_lanes(n_hidden)),
+        np.empty((n_slots, chains_per_block, n_words), np.uint32),
         np.empty((n_slots, _whole_lanes(n_proposals * proposal.size)), np.uint32),
         np.empty((n_slots, n_units), np.int64),
-        np.empty((n_slots, members, n_changes), np.int64),
-        np.empty((n_slots, members, n_changes)),
+        np.empty((n_slots, chains_per_block, n_changes), np.int64),
+        np.empty((n_slots, chains_per_block, n_changes)),
         weights,
         *_tables(stack, weights, most_kept),
         stack.visible_bias.astype(np.float64),

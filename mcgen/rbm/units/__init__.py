@@ -1,5 +1,16 @@
 """The kinds of units of the layers of an RBM."""
 
-from mcgen.rbm.units.kinds import NAMES, Bernoulli, Gaussian, Potts, ReLU, Spin, TwoLevel, Unit, check_normalizable, unit
+from mcgen.rbm.units.kinds import (
+    NAMES,
+    Bernoulli,
+    Gaussian,
+    Potts,
+    ReLU,
+    Spin,
+    TwoLevel,
+    Unit,
+    check_normalizable,
+    unit,
+)
 
 __all__ = ["NAMES", "Bernoulli", "Gaussian", "Potts", "ReLU", "Spin", "TwoLevel", "Unit", "check_normalizable", "unit"]

@@ -126,7 +126,7 @@ two_level_cumulant_sum.reorder = True
 
 
 def gaussian_cumulant(m, w, x):
-    """m x + w^2 x^2 / 2 + log(w sqrt(2 pi)): a Gaussian integral; a hidden layer of such units leaves a quadratic energy.
+    """m x + w^2 x^2 / 2 + log(w sqrt(2 pi)), a Gaussian integral: a layer of hidden units leaves a quadratic energy.
 
     The Hopfield model (Barra, Bernacchia, Santucci & Contucci, Neural Networks 34, 1 (2012)).
     """

@@ -10,7 +10,7 @@ import numpy as np
 
 from mcgen import backend, checks, rng
 from mcgen.errors import InputError
-from mcgen.rbm.units.formulas import GAUSSIAN, LOG_ROOT_TWO_PI, POTTS, RELU, TWO_LEVEL
+from mcgen.rbm.units.formulas import GAUSSIAN, POTTS, RELU, TWO_LEVEL
 
 NO_PARAMETERS = np.empty((2, 0))
 
@@ -48,7 +48,7 @@ class Unit:
         return self.code, self.level, self.parameters
 
     def for_layer(self, argument: str, n_entries: int) -> "Unit":
-        """This kind for a layer of n_entries entries of the state, given as the argument `argument`.
+        """The same kind for a layer of n_entries entries of the state, given as the argument `argument`.
 
         Raises
         ------
@@ -225,7 +225,7 @@ class Spin(TwoLevel):
 class Potts(Unit):
     """Units with q states, one-hot: q entries of the state, one of which is 1 and the others 0.
 
-    A layer of n such units has n q entries, q neighbouring ones for each unit; a weight and a bias belong to each entry.
+    A layer of n such units has n q entries, q neighbouring ones for each unit; weights and biases belong to entries.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ class Potts(Unit):
     name = "potts"
     code = POTTS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "q", checks.integer("q", self.q, 2))
 
     @property
@@ -425,14 +425,14 @@ def unit(argument: str, kind: "str | Unit", n_entries: int) -> Unit:
 def check_normalizable(visible: Unit, hidden: Unit, weights: np.ndarray) -> None:
     """Raise `InputError` unless sum_{v, h} e^{-E(v, h)} is finite.
 
-    Only two continuous layers can diverge. In units of the standard deviations the energy is |v|^2 / 2 + |h|^2 / 2 - v.A.h
-    with A_ij = sqrt(variance_i) W_ij sqrt(variance_j), which grows in all directions if the largest singular value of A
-    is below 1. Units that are not negative gain nothing from negative weights: two ReLU layers are also normalisable if
-    the positive weights alone are so small; and a Gaussian layer v leaves -|A h|^2 / 2, of which only the positive
-    entries of A^T A can diverge for h >= 0.
+    Only two continuous layers can diverge. In units of the standard deviations the energy is |v|^2 / 2 + |h|^2 / 2 -
+    v.A.h with A_ij = sqrt(variance_i) W_ij sqrt(variance_j), which grows in all directions if the largest singular
+    value of A is below 1. Units that are not negative gain nothing from negative weights: two ReLU layers are also
+    normalisable if the positive weights alone are so small; and a Gaussian layer v leaves -|A h|^2 / 2, of which only
+    the positive entries of A^T A can diverge for h >= 0.
 
-    The condition is necessary and sufficient for two Gaussian layers and for positive weights; for other weights of ReLU
-    units it is sufficient.
+    The condition is necessary and sufficient for two Gaussian layers and for positive weights; for other weights of
+    ReLU units it is sufficient.
     """
     if visible.is_discrete or hidden.is_discrete:
         return
