@@ -117,7 +117,8 @@ def add_rows(typing_context, result, start, weights, row_step, rows, n_rows, sin
 
     All arguments are integers: addresses of the first elements of the result, of what the sums start from, of the
     column of the weights and of the int64 row numbers, the distance of rows in bytes, how many rows there are, and
-    whether the numbers are float32 (1) or float64 (0). The sums stay in registers: an addition costs the load of what it adds.
+    whether the numbers are float32 (1) or float64 (0). The sums stay in registers: an addition costs the load of what
+    it adds.
     """
 
     def loop(builder, kind, arguments):  # noqa: ANN001, ANN202
@@ -162,10 +163,10 @@ def add_products(  # noqa: ANN202
     """result[r, c] += sum_k states[r, k] weights[k, c] for a tile of PRODUCT_ROWS rows and n_vectors registers.
 
     All arguments are integers: addresses of first elements and distances of rows in bytes; how many terms there are;
-    how many registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums
-    stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as many
-    loads. Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the tile,
-    nor on how the terms are cut into pieces.
+    how many registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The
+    sums stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as
+    many loads. Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the
+    tile, nor on how the terms are cut into pieces.
     """
 
     def tile(builder, kind, vectors, arguments):  # noqa: ANN001, ANN202

@@ -50,8 +50,8 @@ def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
 def _with_changed(names, changed):
     """The globals of a kernel with some names changed, and with them the parts of the kernel that use these.
 
-    The parts are functions of its own file, in the order of the file, and those of modules that its file imports and that
-    know the changed names too (rows of units).
+    The parts are functions of its own file, in the order of the file, and those of modules that its file imports and
+    that know the changed names too (rows of units).
     """
     names = dict(names) | changed
     for name, value in list(names.items()):

@@ -9,7 +9,7 @@ import numpy as np
 from mcgen import rng
 from mcgen._vectors import PRODUCT_ROWS
 from mcgen.rbm.model import RBM
-from mcgen.rbm.units import Unit
+from mcgen.rbm.units import TwoLevel, Unit
 
 # Chains whose products are taken together on a CPU: more do not make them quicker.
 MOST_CHAINS_PER_BLOCK = 90
@@ -61,4 +61,7 @@ def random_states(kind: Unit, n_chains: int, n_entries: int, seed: int) -> np.nd
     -------
     int8, or float64 for continuous units, shape (n_chains, n_entries)
     """
+    if isinstance(kind, TwoLevel):  # the first bit of a word, without compiling the kernel for all kinds
+        words = rng.words(seed, rng.purpose.RBM_START, n_chains, n_entries)
+        return np.where(words >> np.uint32(31), 1, kind.low).astype(np.int8)
     return kind.draw(np.zeros((n_chains, n_entries)), rng.derive(seed, rng.purpose.RBM_START))

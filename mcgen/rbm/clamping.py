@@ -134,8 +134,8 @@ class Clamped:
         if different.any():
             chain, k = np.argwhere(different)[0]
             raise InputError(
-                f"initial has the value {initial[chain, self.held[k]]:g} at unit {self.held[k]} of chain {chain}, which "
-                f"is clamped at {self.values[min(chain, len(self.values) - 1), k]:g}; make them agree, or leave out "
-                "initial"
+                f"initial has the value {initial[chain, self.held[k]]:g} at unit {self.held[k]} of chain {chain}, "
+                f"which is clamped at {self.values[min(chain, len(self.values) - 1), k]:g}; make them agree, or leave "
+                "out initial"
             )
         return initial[:, self.free]

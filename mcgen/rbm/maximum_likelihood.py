@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from mcgen import backend, checks, enumeration, rng
+from mcgen import backend, blas, checks, enumeration, rng
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
@@ -152,7 +152,9 @@ def maximum_likelihood(
             while not ended_by:
                 left = max_iterations - len(history)
                 options |= {"maxiter": left, "maxfun": MOST_EVALUATIONS * left}
-                end = minimize(climb.cost, best, jac=True, method="L-BFGS-B", callback=record, options=options)
+                # Threads of BLAS that wait for more work would take the cores from the kernels.
+                with blas.one_thread():
+                    end = minimize(climb.cost, best, jac=True, method="L-BFGS-B", callback=record, options=options)
                 gain, objective = -end.fun - objective, -end.fun
                 if np.abs(end.jac).max() <= tolerance:
                     ended_by = "tolerance"

@@ -128,7 +128,7 @@ for real in (f32, f64):
         f"metropolis_sweeps-{real}": (
             metropolis_cuda.metropolis_sweeps,
             (
-                *(cube(real), draws, matrix(i64), cube(f64), matrix(u32), *[matrix(i64)] * 2, matrix(f64)),
+                *(cube(real), draws, matrix(i64), cube(f64), cube(u32), matrix(u32), matrix(i64), cube(i64), cube(f64)),
                 *(cube(f64), cube(f64), cube(f64), matrix(f64), cube(f64), *KIND, *KIND),
                 *([i64] * 5 + [i64] * 3),
                 *KEY,

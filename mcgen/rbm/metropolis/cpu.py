@@ -5,8 +5,8 @@ from numba import prange
 
 from mcgen import _cpu
 from mcgen._vectors import wide_vectors
-from mcgen.rbm.units import rows
 from mcgen.rbm.metropolis.formulas import FLIP, GROUP
+from mcgen.rbm.units import rows
 from mcgen.rbm.units.formulas import GAUSSIAN, RELU, TWO_LEVEL
 from mcgen.rng.purpose import RBM_METROPOLIS, RBM_METROPOLIS_UNITS
 
@@ -24,8 +24,8 @@ WINDOW_BYTES = 1 << 18
 # A slot is a piece of working memory; a thread works in one of them at a time.
 MOST_SLOTS = 64
 
-# Every sum and product over hidden units is a function of its own, so that it is vectorised, and its order is free. They
-# take a table and the number of a row: a slice would be counted as a reference, with locked operations.
+# Every sum and product over hidden units is a function of its own, so that it is vectorised, and its order is free.
+# They take a table and the number of a row: a slice would be counted as a reference, with locked operations.
 # The shares of a chain are two rows, that of the lower and that of the upper state, in the order of the chains.
 
 
@@ -102,7 +102,7 @@ def _normalize(shares, row):
         inverse = 1.0 / (sum_j * sum_k)
         shares[row, j] *= inverse * sum_k
         shares[row + 1, j] *= inverse * sum_k
-        shares[row, k] *= inverse * sum_j
+        shares[row, k] *= inverse * sum_k
         shares[row + 1, k] *= inverse * sum_j
 
 
@@ -153,7 +153,7 @@ def _flip_with_factors(
         for member in range(n_members):
             ups[member] = np.int64(states[member, i] < 1)
         _products_after_flips(products, shares, ups, factors, i)
-        # Processors guess how a branch goes: one loop over those accepted is guessed wrong less often than each of them.
+        # Processors guess how a branch goes: a loop over those accepted is guessed wrong less often than each of them.
         n_taken = 0
         for member in range(n_members):
             ratio = products[member] * scales[member] * entry_weights[ups[member], i]
@@ -318,8 +318,8 @@ def metropolis_sweeps(
     accepted : int64 (n_models, n_chains), modified
         The number of accepted proposals is added.
     room, words, choices, order, places, changes : working memory, modified
-        float64 (n_slots, 2 chains_per_block + 2, n_hidden or more), uint32 (n_slots, chains_per_block, words of a sweep),
-        uint32 (n_slots, choices of units in a sweep), int64 (n_slots, n_units), and int64 and float64 (n_slots,
+        float64 (n_slots, 2 chains_per_block + 2, n_hidden or more), uint32 (n_slots, chains_per_block, words of a
+        sweep), uint32 (n_slots, choices of units in a sweep), int64 (n_slots, n_units), and int64 and float64 (n_slots,
         chains_per_block, most entries that a proposal changes); the numbers of words are multiples of 32.
     weights : float64 (n_models, n_visible, n_hidden)
     factors : float64 (n_models, n_visible, n_hidden or more)

@@ -4,12 +4,17 @@ import numba
 
 from mcgen import _cuda
 from mcgen._cuda import WIDEST_BLOCK, cuda
+from mcgen.rbm.metropolis.formulas import GROUP
 from mcgen.rbm.units.formulas import GAUSSIAN, RELU
-from mcgen.rng.purpose import RBM_METROPOLIS
+from mcgen.rng.purpose import RBM_METROPOLIS, RBM_METROPOLIS_UNITS
 
 rng = _cuda.formulas("mcgen.rng.formulas")
 units = _cuda.formulas("mcgen.rbm.units.formulas")
 metropolis = _cuda.formulas("mcgen.rbm.metropolis.formulas")
+
+# A block of lanes takes one chain at a time, in a slot of working memory.
+CHAINS_PER_BLOCK = 1, 1
+MOST_SLOTS = 1024
 
 
 @_cuda.helper
@@ -30,6 +35,15 @@ def _total(parts, part, multiplies):
     total = parts[0]
     cuda.syncthreads()
     return total
+
+
+@_cuda.helper
+def _fill_words(words, step, address, purpose, key0, key1):
+    """Fill words, a multiple of four of them, with one step of a stream, every lane its part."""
+    for block in range(cuda.threadIdx.x, words.shape[0] // 4, cuda.blockDim.x):
+        four = rng.philox4x32(block, step, address, purpose, key0, key1)
+        for k in range(4):
+            words[4 * block + k] = rng.pick_word(four, k)
 
 
 @_cuda.helper
@@ -75,6 +89,7 @@ def metropolis_sweeps(
     accepted,
     room,
     words,
+    choices,
     order,
     places,
     changes,
@@ -103,7 +118,8 @@ def metropolis_sweeps(
     """Sweep every chain n_sweeps times, with symmetric proposals accepted by Metropolis-Hastings on p(v).
 
     One block takes one slot of working memory and its chains, one after the other, with all their sweeps; one lane
-    every blockDim.x-th hidden unit. The first lane writes down each proposal, and all of them come to its decision.
+    every blockDim.x-th hidden unit. The first lane writes down each proposal, and all of them come to its decision. The
+    units are those that all chains of the group choose (see formulas.py).
     """
     parts = cuda.shared.array(WIDEST_BLOCK, numba.float64)
     shared_count = cuda.shared.array(1, numba.int64)
@@ -112,17 +128,18 @@ def metropolis_sweeps(
     n_hidden = weights.shape[2]
     hidden_entries = units.entries(hidden_kind, hidden_level)
     n_words = metropolis.words_per_proposal(visible_kind, name, size)
-    mine, my_words, my_order, my_places, my_changes = room[slot], words[slot], order[slot], places[slot], changes[slot]
+    mine, my_words, my_order, my_places, my_changes = (
+        room[slot], words[slot], order[slot], places[slot, 0], changes[slot, 0]
+    )  # fmt: skip
     for address in range(slot, n_models * n_chains, room.shape[0]):
         model, chain = address // n_chains, address % n_chains
+        group = address - chain % GROUP
         state = visible[model, chain]
         biases = hidden_bias[model, min(chain, hidden_bias.shape[1] - 1)]
         n_accepted = 0
         for sweep in range(n_sweeps):
-            for block in range(lane, my_words.shape[0] // 4, n_lanes):
-                four = rng.philox4x32(block, first_step + sweep, address, RBM_METROPOLIS, key0, key1)
-                for k in range(4):
-                    my_words[4 * block + k] = rng.pick_word(four, k)
+            _fill_words(choices[slot], first_step + sweep, group, RBM_METROPOLIS_UNITS, key0, key1)
+            _fill_words(my_words[0], first_step + sweep, address, RBM_METROPOLIS, key0, key1)
             for unit in range(lane, my_order.shape[0], n_lanes):
                 my_order[unit] = unit
             # By whole units, as in the sums below: every lane then reads only fields that it wrote itself.
@@ -147,9 +164,10 @@ def metropolis_sweeps(
             for proposal in range(n_proposals):
                 first = proposal * n_words
                 if lane == 0:
+                    metropolis.choose_units(my_order, choices[slot], proposal * size, size)
                     shared_count[0] = metropolis.propose(
-                        visible_kind, visible_level, visible_parameters, state, name, size, my_words, first, my_order,
-                        my_places, my_changes,
+                        visible_kind, visible_level, visible_parameters, visible[model, chain : chain + 1], 0, name,
+                        size, my_words, first, my_order, 0, places[slot], changes[slot],
                     )  # fmt: skip
                 cuda.syncthreads()
                 n_changes = shared_count[0]
@@ -182,7 +200,7 @@ def metropolis_sweeps(
                                 visible_parameters[0, i], visible_parameters[1, i], state[i], my_changes[k]
                             )
                     acceptance = metropolis.flip_acceptance(cost)
-                taken = n_changes > 0 and rng.uniform(my_words[first]) < acceptance
+                taken = n_changes > 0 and rng.uniform(my_words[0, first]) < acceptance
                 cuda.syncthreads()  # all lanes have read the state
                 if taken:
                     n_accepted += 1

@@ -3,10 +3,10 @@
 A proposal changes some entries v_i of the visible state by d_i, and with them every hidden field x_j by sum_i d_i W_ij.
 All proposals are symmetric: from the new state, the old one is proposed with the same probability.
 
-The chains of a group propose changes of the same units at the same time, and each decides for itself: so the weights of
-a unit are fetched once for all of them. The choice of units knows nothing of the states, so each chain alone is what it
-would be without the others. Given the choices, the chains are independent, and each of them keeps p(v). Hence, once they
-have p(v), the states of one chain are independent of those of another, each taken at any one time: averages over
+The chains of a group propose changes of the same units at the same time, and each decides for itself: so the weights
+of a unit are fetched once for all of them. The choice of units knows nothing of the states, so each chain alone is what
+it would be without the others. Given the choices, the chains are independent, and each of them keeps p(v). Hence, once
+they have p(v), the state of one chain at any time is independent of that of another at any time: averages over
 different chains are not correlated.
 """
 
@@ -105,10 +105,10 @@ def propose(kind, level, parameters, states, member, name, size, words, first, u
     """Write the entries that a proposal changes into places, by how much into changes; returns how many there are.
 
     States, words, places and changes have a row for each member of a group. The words of the proposal begin with
-    words[member, first], that of the decision; its units are units[first_unit] and those behind it. A flip takes a unit to another
-    state. The units of a block take any of their states, also the one that they have: blocks of flips would keep an
-    even number of two-level units even. A proposal may so change nothing, and an exchange of equal states changes
-    nothing.
+    words[member, first], that of the decision; its units are units[first_unit] and those behind it. A flip takes a unit
+    to another state. The units of a block take any of their states, also the one that they have: blocks of flips would
+    keep an even number of two-level units even. A proposal may so change nothing, and an exchange of equal states
+    changes nothing.
     """
     n = 0
     if name == EXCHANGE:

@@ -64,10 +64,11 @@ def accepted_between_normalizations(stack: Stack, proposal: Proposal) -> int:
 
     The kernel keeps for every two-level hidden unit the shares a and b of its two states, and multiplies one of them by
     F = e^{(1 - low) d W_ij} when entry i of the visible state changes by d. Let Y be the largest |log(b / a)| that any
-    visible state gives, and R the largest sum of log F_ij over the hidden units where it has one sign, and of |d b_i|,
-    that one proposal can bring about. In the course of k accepted proposals and one more, no share, no product of sums a + b and no ratio
-    of probabilities leaves the range e^-700 ... e^700 if Y + (k + 1) R <= 700. The factors are used if k >= 1. This is
-    a question of the models alone, not of the states.
+    visible state gives, and R the largest sum of |log F_ij| over the hidden units where log F_ij has one sign, and of
+    |d b_i|, that one proposal can bring about: a sum a + b grows by F at most, and not at all where F < 1. In the
+    course of k accepted proposals and one more, no share, no product of sums a + b and no ratio of probabilities leaves
+    the range e^-700 ... e^700 if Y + (k + 1) R <= 700. The factors are used if k >= 1. This is a question of the models
+    alone, not of the states.
 
     Parameters
     ----------
@@ -134,6 +135,12 @@ def sweep(
     proposal: Proposal,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sweep all chains with symmetric proposals v -> v', accepted with the probability min(1, e^{F(v) - F(v')}).
+
+    GROUP (32) neighbouring chains of a model change the same units at the same time, and each decides for itself, so
+    that the weights of a unit are fetched once for all. The choice of units does not depend on the states: every chain
+    has exactly the distribution that it has alone. Given the choices the chains are independent, and each keeps p(v):
+    once it is reached, the state of one chain at any time is independent of that of another at any time, and averages
+    over different chains are not correlated. (What joins several times, as autocorrelations do, may be.)
 
     ==========  ==========================================================================================
     flip        one random unit: the other level, one of the q - 1 other Potts states, or a normal step of
