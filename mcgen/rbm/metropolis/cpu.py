@@ -102,7 +102,7 @@ def _normalize(shares, row):
         inverse = 1.0 / (sum_j * sum_k)
         shares[row, j] *= inverse * sum_k
         shares[row + 1, j] *= inverse * sum_k
-        shares[row, k] *= inverse * sum_k
+        shares[row, k] *= inverse * sum_j
         shares[row + 1, k] *= inverse * sum_j
 
 
