@@ -13,6 +13,8 @@ from mcgen.rbm.units import TwoLevel, Unit
 
 # Chains whose products are taken together on a CPU: more do not make them quicker.
 MOST_CHAINS_PER_BLOCK = 90
+# To bring the weights to the first-level cache takes as long as to multiply them with some rows.
+ROWS_FOR_WEIGHTS = 3
 
 
 class Stack(NamedTuple):
@@ -41,11 +43,13 @@ def stack(models: Sequence[RBM]) -> Stack:
 
 
 def chains_per_block(n_chains: int) -> int:
-    """How many chains one thread takes together: as many blocks for each thread, of whole tiles of a product."""
+    """How many chains one thread takes together: whole tiles of a product, shared out so that no thread waits long."""
     n_threads = numba.get_num_threads()
-    rounds = -(-n_chains // (n_threads * MOST_CHAINS_PER_BLOCK))
-    in_block = -(-n_chains // (n_threads * rounds))
-    return -(-in_block // PRODUCT_ROWS) * PRODUCT_ROWS
+
+    def cost_for_one_thread(size: int) -> int:
+        return -(-n_chains // (size * n_threads)) * (size + ROWS_FOR_WEIGHTS)
+
+    return min(range(PRODUCT_ROWS, MOST_CHAINS_PER_BLOCK + 1, PRODUCT_ROWS), key=cost_for_one_thread)
 
 
 def random_states(kind: Unit, n_chains: int, n_entries: int, seed: int) -> np.ndarray:

@@ -7,7 +7,8 @@ import pytest
 from chi_square import combined, p_value, with_wrong_formula
 from scipy.stats import chi2
 
-from mcgen import backend
+from mcgen import backend, rbm
+from mcgen.errors import InputError
 from mcgen.formulas import metropolis_acceptance
 from mcgen.rbm.chains import random_states, stack
 from mcgen.rbm.metropolis import Proposal, cpu, moves, obstacle, proposals_per_sweep, sweep
@@ -409,3 +410,13 @@ def test_a_chain_does_not_know_how_many_there_are(hidden, n_chains):
         all_chains, some = run(one, visible, proposal, 4), run(one, visible[:, :n_chains], proposal, 4)
         assert (all_chains[0][:, :n_chains] == some[0]).all()
         assert (all_chains[2][:, :n_chains] == some[2]).all()
+
+
+def test_a_kind_without_a_move_is_refused():
+    class Ternary(rbm.Bernoulli):
+        name = "ternary"
+        code = 99
+
+    model = rbm.RBM.random(4, 3, seed=1, visible=Ternary())
+    with pytest.raises(InputError, match="method='metropolis' has no move for ternary units; use method='gibbs'"):
+        rbm.sample(model, n_chains=2, n_draws=1, method="metropolis")

@@ -10,7 +10,7 @@ from mcgen.rbm.chains import Stack
 from mcgen.rbm.metropolis.formulas import words_per_proposal
 from mcgen.rbm.model import units_on
 from mcgen.rbm.units import Unit
-from mcgen.rbm.units.formulas import TWO_LEVEL
+from mcgen.rbm.units.formulas import GAUSSIAN, POTTS, RELU, TWO_LEVEL
 
 # In the order in which formulas.py numbers them.
 NAMES = ("flip", "exchange", "block")
@@ -18,6 +18,8 @@ NAMES = ("flip", "exchange", "block")
 LANES, BYTES = 32, 64
 # e^700 is a float64, and so is e^-700; a sum of two is too.
 LARGEST_EXPONENT = 700.0
+# Kinds of visible units for which `propose` has a move.
+MOVED = (TWO_LEVEL, POTTS, GAUSSIAN, RELU)
 
 
 class Proposal(NamedTuple):
@@ -36,6 +38,8 @@ class Proposal(NamedTuple):
 
 def obstacle(stack: Stack, proposal: Proposal) -> str | None:
     """Why a proposal is not for the units of a stack, or None."""
+    if stack.visible.code not in MOVED:
+        return f"method='metropolis' has no move for {stack.visible.name} units; use method='gibbs'"
     n_units = stack.visible.n_units(stack.weights.shape[1])
     if proposal.name == "exchange" and n_units < 2:
         return "an exchange takes two visible units, and the model has one"
