@@ -104,25 +104,6 @@ def rbm_moments(W, b, c, visible_low, hidden_low):
     )
 
 
-# Statistics
-
-
-def integrated_time(chains, window=5.0):
-    """tau of a list of chains, with Sokal's window, by the definition."""
-    n = len(chains[0])
-    center = math.fsum(x for chain in chains for x in chain) / (n * len(chains))
-
-    def covariance(lag):
-        return math.fsum((chain[t] - center) * (chain[t + lag] - center) for chain in chains for t in range(n - lag))
-
-    tau, variance = 1.0, covariance(0)
-    for lag in range(1, n):
-        tau += 2.0 * covariance(lag) / variance
-        if lag >= window * tau:
-            break
-    return tau
-
-
 # The Ising torus, by Kaufman's formula with decimals
 
 

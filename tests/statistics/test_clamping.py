@@ -10,7 +10,7 @@ from mcgen import rbm
 from mcgen.errors import InputError
 from mcgen.rbm.clamping import Clamped
 
-N = 1 << 17
+N = 1 << 16
 METHODS = {
     "gibbs": {"burn_in": 30},
     "metropolis": {"method": "metropolis", "burn_in": 30},

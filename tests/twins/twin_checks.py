@@ -178,17 +178,22 @@ def check_cumulant_rows():
 
 
 def check_metropolis_sweeps():
-    for kinds in (*KINDS, ("bernoulli", "gaussian"), ("gaussian", "relu")):
-        for proposal in ("flip", "block", *(["exchange"] if kinds[0] != "gaussian" else [])):
-            runs = [
-                rbm.sample(
-                    model(kinds, scale=0.3), n_chains=3, n_draws=2, thin=1, burn_in=1, method="metropolis", seed=SEED,
-                    device=device, proposal=proposal, block_size=2,
-                )
-                for device in ("cpu", "cuda")
-            ]  # fmt: skip
-            assert np.allclose(runs[0].states, runs[1].states, rtol=1e-10, atol=1e-12)
-            assert runs[0].acceptance_rate == runs[1].acceptance_rate
+    # Few chains and sweeps: the simulator takes a millisecond for each time that lanes wait for each other.
+    for kinds, proposal in (
+        (KINDS[2], "flip"),
+        (KINDS[1], "exchange"),
+        (("bernoulli", "gaussian"), "block"),
+        (("gaussian", "relu"), "flip"),
+    ):
+        runs = [
+            rbm.sample(
+                model(kinds, scale=0.3), n_chains=2, n_draws=1, thin=2, burn_in=0, method="metropolis", seed=SEED,
+                device=device, proposal=proposal, block_size=2,
+            )
+            for device in ("cpu", "cuda")
+        ]  # fmt: skip
+        assert np.allclose(runs[0].states, runs[1].states, rtol=1e-10, atol=1e-12)
+        assert runs[0].acceptance_rate == runs[1].acceptance_rate
 
 
 def check_swap_log_ratios():
