@@ -123,9 +123,8 @@ def add_active_rows(result, start, states, n_states, weights, active):
     size = weights.itemsize
     row_step = size * weights.shape[1]
     for first in range(0, row_step, SUM_BYTES):
-        column = min(
-            first, row_step - SUM_BYTES
-        )  # the last tile overlaps the one before, and finds the same sums again
+        # The last tile overlaps the one before, and finds the same sums again.
+        column = min(first, row_step - SUM_BYTES)
         add_rows(
             result.ctypes.data + column,
             start.ctypes.data + column,

@@ -5,12 +5,10 @@ from numba import prange
 
 from mcgen import _cpu
 from mcgen.rbm.units import rows
+from mcgen.rbm.units.rows import ROWS_PER_BLOCK
 
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 
-# Rows of one matrix product: enough for BLAS to be quick, few enough that a minibatch feeds several threads. The same
-# for any number of threads, because the rounding of a product depends on its shape.
-ROWS_PER_BLOCK = 64
 # Visible units that one thread takes together in phase_statistics.
 TILE = 8
 

@@ -11,11 +11,10 @@ from mcgen import backend, blas, checks, enumeration, rng
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
-from mcgen.rbm.exact.limits import check_listed
 from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.symmetry import Symmetry
-from mcgen.rbm.training import Trained, free_gradient, free_parameters, with_free_parameters
+from mcgen.rbm.training import Trained, checked_truth, free_gradient, free_parameters, with_free_parameters
 
 # Independent draws from the fitted model that are returned.
 N_DRAWS = 512
@@ -129,7 +128,7 @@ def maximum_likelihood(
     if not model.weights.any():
         raise InputError("all weights are 0, and hidden units that start alike stay alike; start from RBM.random")
     if truth is not None:
-        truth = _checked_truth(model, truth)
+        truth = checked_truth(model, truth)
     rng.split_seed(seed)
     backend.target(device)
 
@@ -185,13 +184,6 @@ def maximum_likelihood(
     fitted = model.replace(*(array.astype(model.dtype) for array in climb.at(best).model.parameters))
     columns = {name: np.array([row[name] for row in history]) for name in history[0]}
     return Trained(fitted, columns, exact.sample(fitted, N_DRAWS, seed, device), settings, ended_by == "interrupt")
-
-
-def _checked_truth(model: RBM, truth: np.ndarray) -> np.ndarray:
-    if not model.visible.is_discrete:
-        raise InputError(f"truth lists states, which {model.visible.name} units do not have; leave out truth")
-    check_listed(model, "visible", "truth", "leave out truth")
-    return checks.distribution("truth", truth, (model.visible.n_states(model.n_visible),))
 
 
 def _distinct(v: np.ndarray, row_weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

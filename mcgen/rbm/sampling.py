@@ -79,8 +79,10 @@ class Samples:
             lines.append(f"  acceptance rate {self.acceptance_rate:.3f}")
         if self.exchange is not None:
             rates = self.exchange.swap_rates
+            tried = rates[np.isfinite(rates)]
+            words = f"swap rates {tried.min():.2f} to {tried.max():.2f}" if tried.size else "no swap was tried"
             lines.append(
-                f"  ladder of {len(rates) + 1} models, swap rates {np.nanmin(rates):.2f} to {np.nanmax(rates):.2f}, "
+                f"  ladder of {len(rates) + 1} models, {words}, "
                 f"{self.exchange.round_trips} round trips in {self.exchange.n_sweeps} sweeps of {n_chains} chains"
             )
         return "\n".join(lines)
@@ -307,6 +309,12 @@ def _proposal_size(proposal: str, block_size: int, model: RBM, clamped: Clamped)
     return {"flip": 1, "exchange": 2}[proposal]
 
 
+def _operations(parameters: Stack, n_chains: int) -> int:
+    """Multiplications of a Gibbs sweep of so many chains of every model."""
+    n_models, n_visible, n_hidden = parameters.weights.shape
+    return n_models * n_chains * (2 * n_visible * n_hidden + OPERATIONS_PER_DRAW * (n_visible + n_hidden))
+
+
 class _Single:
     """Chains of one model, by block Gibbs or Metropolis sweeps."""
 
@@ -331,9 +339,7 @@ class _Single:
 
     @property
     def operations_per_sweep(self) -> int:
-        _, n_visible, n_hidden = self._stack.weights.shape
-        n_chains = len(self._chains.visible)
-        return n_chains * (2 * n_visible * n_hidden + OPERATIONS_PER_DRAW * (n_visible + n_hidden))
+        return _operations(self._stack, len(self._chains.visible))
 
     def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
         return self._chains.advance(self._stack, n_sweeps, n_draws, self._device, self._proposal)
@@ -384,13 +390,11 @@ class _Tempering:
         paths.check_room(parameters, len(start), 1, device)
         self._kernel = paths.kernel_name(parameters, len(start), device)
         self._chains = tempering.TemperingChains(parameters, states, rng.derive(seed, 0), target, betas)
-        self._shape = parameters.weights.shape
-        self._n_chains = len(start)
+        self._operations = _operations(parameters, len(start))
 
     @property
     def operations_per_sweep(self) -> int:
-        n_models, n_visible, n_hidden = self._shape
-        return 2 * n_models * self._n_chains * (2 * n_visible * n_hidden + OPERATIONS_PER_DRAW * (n_visible + n_hidden))
+        return 2 * self._operations  # swaps cost about as much as sweeps
 
     def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
         return self._chains.advance(n_sweeps, n_draws)

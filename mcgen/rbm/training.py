@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 
-from mcgen import backend, checks, enumeration, optim, rng
+from mcgen import backend, checks, optim, rng
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
+from mcgen.rbm.exact.limits import check_listed
 from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.sampling import Chains
@@ -93,7 +94,7 @@ def train(
         0 to 2**64 - 1. The same seed gives the same model for any number of threads.
     validation : array, shape (n_rows, n_visible), optional
         Rows kept apart, for `validation_gap`.
-    truth : array, shape (2**n_visible,), optional
+    truth : array, shape (n_states,), optional
         The distribution that the data are drawn from, if it is known; kl_divergence then refers to it.
     evaluate_every : int, optional
         Epochs between exact evaluations; the last epoch is always evaluated. Default: a tenth of the epochs. Models too
@@ -168,8 +169,7 @@ def train(
     if negative_phase == "exact":
         exact.check_steps(model)
     if truth is not None:
-        enumeration.check_listable(model.n_visible, f"the visible layer of {model!r}", "leave out truth")
-        truth = checks.distribution("truth", truth, (1 << model.n_visible,))
+        truth = checked_truth(model, truth)
     backend.target(device)
 
     n_batches = math.ceil(len(v) / batch_size)
@@ -212,6 +212,22 @@ def train(
     columns = {name: np.array([row[name] for row in history]) for name in history[0]}
     last = chains.visible.astype(model.visible.state_dtype(model.dtype))
     return Trained(model, columns, last, settings, interrupted)
+
+
+def checked_truth(model: RBM, truth: np.ndarray) -> np.ndarray:
+    """Probabilities of all visible states of a model, by state index.
+
+    Raises
+    ------
+    InputError
+        If the visible units are continuous, or these are no probabilities of their states.
+    SizeError
+        If there are too many states.
+    """
+    if not model.visible.is_discrete:
+        raise InputError(f"truth lists states, which {model.visible.name} units do not have; leave out truth")
+    check_listed(model, "visible", "truth", "leave out truth")
+    return checks.distribution("truth", truth, (model.visible.n_states(model.n_visible),))
 
 
 def _negative_phase(

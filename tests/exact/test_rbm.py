@@ -113,14 +113,14 @@ def test_the_enumerated_layer_is_split_in_every_way():
 
 
 def in_blocks(monkeypatch, terms=1 << 12):
-    monkeypatch.setitem(rbm.exact.TERMS_PER_BLOCK, "cpu", terms)
+    monkeypatch.setitem(rbm.exact.two_level.TERMS_PER_BLOCK, "cpu", terms)
 
 
 def test_sums_over_several_kernel_calls(monkeypatch):
     model = random_model(14, 20, 0.5, KINDS[3], 3)
     whole, moments = rbm.exact.log_partition(model), rbm.exact.moments(model)
     in_blocks(monkeypatch)
-    assert rbm.exact._Sum(model.transposed(), "cpu").items_per_block == 1
+    assert rbm.exact.two_level._Sum(model.transposed(), "cpu").items_per_block == 1
     assert rbm.exact.log_partition(model) == pytest.approx(whole, rel=1e-14)
     for one, other in zip(moments, rbm.exact.moments(model), strict=True):
         assert np.allclose(one, other, rtol=1e-12, atol=1e-13)
@@ -135,7 +135,7 @@ def test_every_split_of_the_enumerated_layer(kinds):
     expected = naive.log_sum_exp((-turned.free_energy(hidden)).tolist())
     p, means = np.exp(-turned.free_energy(hidden) - expected), model.visible_mean(hidden)
     for n_low in range(6, 14):
-        one = rbm.exact._Sum(model, "cpu", n_low)
+        one = rbm.exact.two_level._Sum(model, "cpu", n_low)
         assert np.logaddexp.reduce(one.log_weights(0, one.split.n_items)) == pytest.approx(expected, rel=1e-14)
         log_weights = one.state_log_weights(np.arange(one.split.n_items)).ravel()
         assert np.allclose(log_weights, -turned.free_energy(hidden), rtol=1e-13, atol=1e-13)
@@ -179,7 +179,7 @@ def test_units_whose_factor_leaves_the_range_of_a_float(kinds):
         random.normal(size=7) * 300,
         *kinds,
     )
-    one = rbm.exact._Sum(model, "cpu")
+    one = rbm.exact.two_level._Sum(model, "cpu")
     n_narrow = one.tables.groups[-1]
     assert 0 < n_narrow < len(one.tables.center) - 1
     hidden = enumeration.list_states(7, model.hidden.low)
@@ -213,7 +213,7 @@ def test_an_interrupted_sum_goes_on_to_the_same_bits(of, monkeypatch, tmp_path):
     whole = compute(model)
     path = tmp_path / "sum.h5"
     method = "log_weights" if of == "log_partition" else "moments"
-    right, calls = getattr(rbm.exact._Sum, method), []
+    right, calls = getattr(rbm.exact.two_level._Sum, method), []
 
     def interrupted(self, *arguments):
         calls.append(arguments)
@@ -221,7 +221,7 @@ def test_an_interrupted_sum_goes_on_to_the_same_bits(of, monkeypatch, tmp_path):
             raise KeyboardInterrupt
         return right(self, *arguments)
 
-    monkeypatch.setattr(rbm.exact._Sum, method, interrupted)
+    monkeypatch.setattr(rbm.exact.two_level._Sum, method, interrupted)
     with pytest.raises(KeyboardInterrupt, match=r"%; the sum so far is in .*sum.h5: run the same again to go on"):
         compute(model, checkpoint=path)
     other = random_model(15, 16, 0.5, KINDS[0], 4)
@@ -239,7 +239,7 @@ def test_interrupted_without_a_checkpoint_says_so(monkeypatch):
     def interrupted(self, *arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rbm.exact._Sum, "log_weights", interrupted)
+    monkeypatch.setattr(rbm.exact.two_level._Sum, "log_weights", interrupted)
     with pytest.raises(KeyboardInterrupt, match="0%; nothing was kept"):
         rbm.exact.log_partition(random_model(4, 3, 0.5, KINDS[0], 3))
 

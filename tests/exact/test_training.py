@@ -186,3 +186,18 @@ def test_momentum_by_hand():
     for expected in (0.1, 0.29, 0.561):
         parameters, state = optimizer.step(parameters, (np.array([1.0]),), state, 0.1)
         assert parameters[0][0] == pytest.approx(expected)
+
+
+def test_truth_lists_the_states_of_the_visible_units():
+    random = np.random.default_rng(0)
+    model = rbm.RBM(random.normal(size=(3 * 3, 2)), np.zeros(9), np.zeros(2), rbm.Potts(3), "bernoulli")
+    v = np.eye(3)[random.integers(0, 3, (40, 3))].reshape(40, 9)
+    truth = random.dirichlet(np.ones(27))
+    trained = rbm.train(model, v, negative_phase="exact", epochs=1, truth=truth, seed=1)
+    expected = rbm.exact.kl_divergence(truth, trained.model)
+    np.testing.assert_allclose(trained.history["kl_divergence"][-1], expected, rtol=1e-12)
+    with pytest.raises(InputError, match="27"):
+        rbm.train(model, v, epochs=1, truth=truth[:-1], seed=1)
+    continuous = rbm.RBM(np.ones((3, 2)), np.zeros(3), np.zeros(2), rbm.Gaussian(0.0, 1.0), "bernoulli")
+    with pytest.raises(InputError, match="gaussian units do not have"):
+        rbm.train(continuous, random.normal(size=(40, 3)), epochs=1, truth=truth, seed=1)

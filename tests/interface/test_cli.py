@@ -635,14 +635,14 @@ def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
 INTERRUPTED = """
 import sys
 from mcgen import cli
-from mcgen.rbm import exact
-exact.TERMS_PER_BLOCK["cpu"] = 1
-right = exact._Sum.log_weights
+from mcgen.rbm.exact import two_level
+two_level.TERMS_PER_BLOCK["cpu"] = 1
+right = two_level._Sum.log_weights
 def shown(self, *arguments):
     print("block", flush=True)
     sys.stdin.readline()  # until the test lets it go on, or interrupts it
     return right(self, *arguments)
-exact._Sum.log_weights = shown
+two_level._Sum.log_weights = shown
 sys.exit(cli.main(["rbm", "exact", "rbm.h5"]))
 """
 
@@ -651,7 +651,7 @@ def test_ctrl_c_keeps_a_long_sum_and_the_same_command_goes_on(folder, capsys, mo
     model = rbm.RBM.random(14, 14, seed=1, scale=0.5)
     v = np.eye(14, dtype=int)
     results.save("rbm.h5", rbm.train(model, v, epochs=1))
-    monkeypatch.setitem(rbm.exact.TERMS_PER_BLOCK, "cpu", 1)
+    monkeypatch.setitem(rbm.exact.two_level.TERMS_PER_BLOCK, "cpu", 1)
     assert mcgen("rbm exact rbm.h5") == 0
     expected = capsys.readouterr().out
     process = subprocess.Popen(

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mcgen.errors import InputError, StatisticsWarning
 from mcgen.rbm.chains import stack
 from mcgen.rbm.gibbs.moves import sweep
 from mcgen.rbm.model import RBM
+from mcgen.rbm.sampling import sample
 from mcgen.rbm.tempering import (
     TemperingChains,
     adapted_ladder,
@@ -399,6 +401,7 @@ import hashlib, numpy as np
 from mcgen import backend, rng
 from mcgen.rbm.chains import stack
 from mcgen.rbm.model import RBM
+from mcgen.rbm.sampling import sample
 from mcgen.rbm.tempering import TemperingChains
 for dtype in (np.float32, np.float64):
     model, betas = RBM.random(50, 70, seed=1, scale=0.5, dtype=dtype), np.array([0.0, 0.3, 0.5, 0.7, 1.0])
@@ -461,3 +464,29 @@ def test_models_that_are_no_trajectory(models, message):
     with pytest.raises(InputError, match=message):
         check_trajectory(models)
     assert len(check_trajectory([MODEL, MODEL])) == 2
+
+
+def test_swaps_do_not_depend_on_the_number_of_threads(monkeypatch):
+    # Large enough for BLAS to round products of other shapes otherwise.
+    model = random_model(("bernoulli", "bernoulli"), 784, 500, scale=0.1)
+    states = np.random.default_rng(0).integers(0, 2, (2, 1000, 784)).astype(np.float64)
+    pairs = [model.tempered(0.5), model]
+    ratios = []
+    for n_threads in (1, 2, 16):
+        monkeypatch.setattr("mcgen.rbm.chains.numba.get_num_threads", lambda n=n_threads: n)
+        ratios.append(TemperingChains(stack(pairs), states, 1, CPU, [0.5, 1.0]).log_ratios([[0, 1]]))
+    assert np.array_equal(ratios[0], ratios[1])
+    assert np.array_equal(ratios[0], ratios[2])
+
+
+def test_a_run_too_short_for_a_swap_says_so():
+    model = random_model(("bernoulli", "bernoulli"))
+    samples = sample(
+        model, n_chains=4, n_draws=1, burn_in=0, thin=1, method="tempering", ladder=[0.0, 0.5, 1.0], seed=1
+    )
+    rates = samples.exchange.swap_rates
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no warning of an empty slice
+        assert ("no swap was tried" in repr(samples)) == (not np.isfinite(rates).any())
+    samples.exchange.swap_rates[:] = np.nan
+    assert "no swap was tried" in repr(samples)

@@ -138,7 +138,7 @@ for real in (f32, f64):
             tempering_cuda.swap_log_ratios,
             (
                 *(matrix(f64), f64[:, :, :, ::1], cube(real), matrix(i64)),
-                *(cube(f64), matrix(f64), cube(f64), vector(f64), *KIND, i64),
+                *(cube(f64), matrix(f64), cube(f64), vector(f64), *KIND),
             ),
         ),
         f"swap_states-{real}": (tempering_cuda.swap_states, (cube(real), matrix(i64), matrix(numba.boolean))),

@@ -4,15 +4,11 @@ Run as a program it prints a line for each check; the tests do so with Numba's C
 """
 
 import contextlib
-import os
-import subprocess
-import sys
-import traceback
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from twins.running import gpu_is_there, run, simulated
 
 from mcgen import _cpu, _cuda, backend, rng
 from mcgen.errors import DeviceError
@@ -195,23 +191,12 @@ CHECKS = {name.removeprefix("check_"): check for name, check in list(globals().i
 
 @pytest.fixture(scope="module")
 def printed():
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error::RuntimeWarning", str(Path(__file__))]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    return [*done.stdout.splitlines(), done.stderr]
+    return simulated("test_gibbs_cuda")
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_simulated_sweeps_are_those_of_the_cpu(name, printed):
     assert f"{name} agrees" in printed, printed
-
-
-def gpu_is_there():
-    try:
-        backend.target("cuda")
-    except DeviceError:
-        return False
-    return True
 
 
 @pytest.mark.gpu
@@ -302,14 +287,5 @@ def test_shared_memory_beyond_the_default_is_asked_for(monkeypatch):
         _cuda.launch_blocks(Kernel(), 7, 64, 200000, "a")
 
 
-def main():
-    for name, check in CHECKS.items():
-        try:
-            check()
-            print(f"{name} agrees", flush=True)
-        except Exception:
-            print(f"{name} FAILS {' | '.join(traceback.format_exc().strip().splitlines()[-6:])}", flush=True)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run(CHECKS)

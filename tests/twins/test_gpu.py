@@ -1,18 +1,8 @@
 """The CUDA twins on a GPU, where there is one."""
 
 import pytest
+from twins.running import gpu_is_there
 from twins.twin_checks import CHECKS
-
-from mcgen import backend
-from mcgen.errors import DeviceError
-
-
-def gpu_is_there():
-    try:
-        backend.target("cuda")
-    except DeviceError:
-        return False
-    return True
 
 
 @pytest.mark.gpu

@@ -1,26 +1,13 @@
-"""The CUDA twins in Numba's simulator, which has to be chosen before Numba is imported: one process for all checks."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""The CUDA twins in Numba's simulator: one process for all checks."""
 
 import pytest
+from twins.running import simulated
 from twins.twin_checks import CHECKS
 
 
 @pytest.fixture(scope="module")
 def printed():
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}
-    script = Path(__file__).with_name("twin_checks.py")
-    done = subprocess.run(
-        [sys.executable, "-W", "error::RuntimeWarning", str(script)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    return [*done.stdout.splitlines(), done.stderr]
+    return simulated("twin_checks")
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -31,6 +31,7 @@ RANKS = [
         "blas",
         "checks",
         "formulas",
+        "memory",
         "rng.purpose",
         "rng.formulas",
         "ising.formulas",

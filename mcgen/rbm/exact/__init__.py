@@ -9,12 +9,9 @@ from mcgen.rbm.exact.averages import Moments, gradient, moments, negative_phase,
 from mcgen.rbm.exact.drawing import sample
 from mcgen.rbm.exact.limits import check_steps, check_summable, is_quick
 from mcgen.rbm.exact.probability import kl_divergence, log_likelihood, log_partition, log_probabilities, probabilities
-from mcgen.rbm.exact.two_level import TERMS_PER_BLOCK, _Sum
 
 __all__ = [
-    "TERMS_PER_BLOCK",
     "Moments",
-    "_Sum",
     "check_steps",
     "check_summable",
     "gradient",

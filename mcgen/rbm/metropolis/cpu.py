@@ -85,8 +85,8 @@ def _split(shares, row, level, fields, member):
     wide_vectors()
     for j in range(fields.shape[1]):
         y = (1 - level) * fields[member, j]
-        shares[row, j] = metropolis.share_up(-y)
-        shares[row + 1, j] = metropolis.share_up(y)
+        shares[row, j] = scalar.sigmoid(-y)
+        shares[row + 1, j] = scalar.sigmoid(y)
     for j in range(fields.shape[1], shares.shape[1]):
         shares[row, j], shares[row + 1, j] = 1.0, 0.0
 

@@ -8,6 +8,7 @@ from mcgen.rbm.metropolis.formulas import GROUP
 from mcgen.rbm.units.formulas import GAUSSIAN, RELU
 from mcgen.rng.purpose import RBM_METROPOLIS, RBM_METROPOLIS_UNITS
 
+scalar = _cuda.formulas("mcgen.formulas")
 rng = _cuda.formulas("mcgen.rng.formulas")
 units = _cuda.formulas("mcgen.rbm.units.formulas")
 metropolis = _cuda.formulas("mcgen.rbm.metropolis.formulas")
@@ -151,8 +152,8 @@ def metropolis_sweeps(
                     mine[0, j] = field
                 if most_kept > 0:
                     y = (1 - hidden_level) * mine[0, unit]
-                    mine[0, unit] = metropolis.share_up(-y)
-                    mine[1, unit] = metropolis.share_up(y)
+                    mine[0, unit] = scalar.sigmoid(-y)
+                    mine[1, unit] = scalar.sigmoid(y)
             if most_kept > 0:
                 for j in range(lane, factors.shape[2], n_lanes):
                     if j >= n_hidden:

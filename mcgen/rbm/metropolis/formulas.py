@@ -12,7 +12,7 @@ different chains are not correlated.
 
 import numpy as np
 
-from mcgen.formulas import ZERO_CHANGE, exp_negative, metropolis_acceptance, normal_quantile
+from mcgen.formulas import ZERO_CHANGE, metropolis_acceptance, normal_quantile
 from mcgen.rbm.units.formulas import POTTS, RELU, TWO_LEVEL, entries
 from mcgen.rng.formulas import pick_below, uniform
 
@@ -59,12 +59,6 @@ def energy_change(m, w, state, change):
 def gaussian_cumulant_change(m, w, x, change):
     """Gamma(x + d) - Gamma(x) = d (m + w^2 (x + d/2)) of a Gaussian hidden unit."""
     return change * (m + w * w * (x + 0.5 * change))
-
-
-def share_up(y):
-    """e^y / (1 + e^y) with its relative accuracy, also where it is small: |y| <= 700."""
-    e = exp_negative(-abs(y))
-    return (1.0 if y >= 0 else e) / (1.0 + e)
 
 
 def words_per_proposal(kind, name, size):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcgen import rng
+from mcgen.memory import aligned
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.metropolis.formulas import words_per_proposal
 from mcgen.rbm.model import units_on
@@ -14,8 +15,8 @@ from mcgen.rbm.units.formulas import GAUSSIAN, POTTS, RELU, TWO_LEVEL
 
 # In the order in which formulas.py numbers them.
 NAMES = ("flip", "exchange", "block")
-# Hidden units are filled up to a multiple of four vectors of the processor, and arrays begin where a vector may.
-LANES, BYTES = 32, 64
+# Hidden units are filled up to a multiple of four vectors of the processor.
+LANES = 32
 # e^700 is a float64, and so is e^-700; a sum of two is too.
 LARGEST_EXPONENT = 700.0
 # Kinds of visible units for which `propose` has a move.
@@ -106,20 +107,13 @@ def _whole_lanes(n: int) -> int:
     return -(-n // LANES) * LANES
 
 
-def _aligned(*shape: int) -> np.ndarray:
-    """An empty float64 array that begins where a vector register may be loaded in one piece."""
-    memory = np.empty(8 * int(np.prod(shape)) + BYTES, np.uint8)
-    start = -memory.ctypes.data % BYTES
-    return memory[start : start + 8 * int(np.prod(shape))].view(np.float64).reshape(shape)
-
-
 def _tables(stack: Stack, weights: np.ndarray, most_kept: int) -> tuple[np.ndarray, np.ndarray]:
     """The factors e^{(1 - low) d W_ij}, and the rest of the ratio of probabilities when an entry goes down, and up."""
     n_models, n_visible, n_hidden = weights.shape
     if most_kept == 0:
         return np.empty((n_models, 0, 0)), np.empty((n_models, 2, 0))
     change = _change_when_up(stack.visible)
-    factors = _aligned(n_models, n_visible, _whole_lanes(n_hidden))
+    factors = aligned((n_models, n_visible, _whole_lanes(n_hidden)))
     factors[:, :, n_hidden:] = 1.0
     np.exp((1 - stack.hidden.level) * change * weights, out=factors[:, :, :n_hidden])
     bias, sums = stack.visible_bias.astype(np.float64), weights.sum(axis=2)
@@ -201,7 +195,7 @@ def sweep(
     draws = target.to_device(np.empty((n_models, n_chains, n_draws, n_visible), dtype))
     accepted = target.to_device(np.zeros((n_models, n_chains), np.int64))
     arrays = (
-        _aligned(n_slots, 2 * chains_per_block + 2, _whole_lanes(n_hidden)),
+        aligned((n_slots, 2 * chains_per_block + 2, _whole_lanes(n_hidden))),
         np.empty((n_slots, chains_per_block, n_words), np.uint32),
         np.empty((n_slots, _whole_lanes(n_proposals * proposal.size)), np.uint32),
         np.empty((n_slots, n_units), np.int64),

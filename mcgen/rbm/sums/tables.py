@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcgen.memory import aligned
 from mcgen.rbm.model import RBM
 from mcgen.rbm.sums.formulas import MOST_ROWS, STATES_PER_TILE, UNITS_PER_GROUP
 
@@ -158,13 +159,13 @@ def _low_tables(half: np.ndarray, units: np.ndarray, n_narrow: int) -> tuple[np.
     """The tables of the low units. Fewer than 64 states are padded with the first one, of mantissa 0."""
     n_states = 1 << min(6, len(half))
     inner, outer = _sums(half[:6])[np.arange(STATES_PER_TILE) % n_states].T, _sums(half[6:])
-    low = _aligned((len(outer), len(units), STATES_PER_TILE))
+    low = aligned((len(outer), len(units), STATES_PER_TILE))
     # An exponential for each tile and for each of its states, and a product for each number of the table.
     inner_e = np.exp(inner[:n_narrow])
     inner_e[units[:n_narrow] < 0] = 0.0
     np.multiply(np.exp(outer[:, :n_narrow, None]), inner_e, out=low[:, :n_narrow])
     np.add(outer[:, n_narrow:-1, None], inner[n_narrow:-1], out=low[:, n_narrow:])
-    mantissas = _aligned((len(outer), STATES_PER_TILE))
+    mantissas = aligned((len(outer), STATES_PER_TILE))
     mantissas[:], exponents = _pairs(outer[:, -1:] + inner[-1])
     mantissas[:, n_states:] = 0.0
     return low, mantissas, exponents
@@ -225,11 +226,3 @@ def _pairs(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """E^log_weights as mantissas and exponents, whatever their size."""
     powers = np.rint(log_weights / LN2)
     return np.exp(log_weights - powers * LN2), powers.astype(np.int64)
-
-
-def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """An uninitialised float64 array that starts at a cache line, so that no vector load crosses two."""
-    size = int(np.prod(shape))
-    memory = np.empty(size + 8)
-    start = (-memory.ctypes.data % 64) // 8
-    return memory[start : start + size].reshape(shape)

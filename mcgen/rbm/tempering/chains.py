@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 
 from mcgen import replicas, rng
-from mcgen.rbm.chains import Stack, chains_per_block
+from mcgen.rbm.chains import Stack
 from mcgen.rbm.gibbs import moves
 from mcgen.rbm.model import units_on
 
@@ -90,15 +90,13 @@ class TemperingChains:
         no_draws = np.empty((n_models, n_chains, 0, visible.shape[2]), self._unit.state_dtype(dtype))
         self._no_draws = target.to_device(no_draws)
         self._prepared = moves.prepared(stack, n_chains, target)
-        hidden_units, block = units_on(target, stack.hidden), chains_per_block(n_chains)
         # The rounding of beta to the model's dtype is part of the models that are swept.
         shared = self._betas is not None
         scales = np.asarray(self._betas, dtype).astype(np.float64) if shared else np.ones(n_models)
         bases = [array[-1:] if shared else array for array in (stack.weights, stack.visible_bias, stack.hidden_bias)]
         self._of_swaps = (
             *(target.to_device(np.ascontiguousarray(array, np.float64)) for array in (*bases, scales)),
-            *hidden_units,
-            block,
+            *units_on(target, stack.hidden),
         )
         lower = np.arange(n_models - 1)
         neighbours = np.stack([lower, lower + 1], axis=1)

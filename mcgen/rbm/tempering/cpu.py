@@ -6,6 +6,7 @@ from numba import prange
 from mcgen import _cpu
 from mcgen._vectors import wide_vectors
 from mcgen.rbm.units import rows
+from mcgen.rbm.units.rows import ROWS_PER_BLOCK
 
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 
@@ -35,7 +36,6 @@ def swap_log_ratios(
     kind,
     level,
     parameters,
-    chains_per_block,
 ):
     """log_ratios[k, chain] = F_r(v_r) + F_s(v_s) - F_r(v_s) - F_s(v_r) of models r, s = pairs[k] and their states.
 
@@ -43,8 +43,7 @@ def swap_log_ratios(
     Either every model has its own W, b, c (and beta = 1), or all share one: then the fields of a state under two models
     are multiples of one product.
 
-    One thread takes one pair of models and one block of chains. The size of a block must not depend on the number of
-    threads, because the rounding of a product depends on its shape.
+    One thread takes one pair of models and one block of chains.
 
     Parameters
     ----------
@@ -60,14 +59,13 @@ def swap_log_ratios(
     betas : float64 (n_models,)
     kind, level, parameters : see units/formulas.py
         Of the hidden units.
-    chains_per_block : int
     """
     n_chains, n_visible = visible.shape[1:]
-    n_blocks = (n_chains + chains_per_block - 1) // chains_per_block
+    n_blocks = (n_chains + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
     for piece in prange(pairs.shape[0] * n_blocks):
         pair = np.int64(piece) // n_blocks
-        first = np.int64(piece) % n_blocks * chains_per_block
-        end = min(first + chains_per_block, n_chains)
+        first = np.int64(piece) % n_blocks * ROWS_PER_BLOCK
+        end = min(first + ROWS_PER_BLOCK, n_chains)
         states = np.empty((end - first, n_visible))
         log_ratios[pair, first:end] = 0.0
         for whose in range(2):

@@ -21,7 +21,6 @@ def swap_log_ratios(
     kind,
     level,
     parameters,
-    chains_per_block,
 ):
     """log_ratios[k, chain] = F_r(v_r) + F_s(v_s) - F_r(v_s) - F_s(v_r) of models r, s = pairs[k] and their states.
 

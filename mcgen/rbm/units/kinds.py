@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mcgen import backend, checks, rng
+from mcgen import backend, checks, enumeration, rng
 from mcgen.errors import InputError
 from mcgen.rbm.units.formulas import GAUSSIAN, POTTS, RELU, TWO_LEVEL
 
@@ -196,15 +196,13 @@ class TwoLevel(Unit):
             )
 
     def list_states(self, n_entries: int, start: int, stop: int) -> np.ndarray:
-        bits = (np.arange(start, stop, dtype=np.int64)[:, None] >> np.arange(n_entries)) & 1
-        return self.low + (1.0 - self.low) * bits
+        return enumeration.list_states(n_entries, self.low, start, stop)
 
     def n_states(self, n_entries: int) -> int:
         return 1 << n_entries
 
     def state_index(self, states: np.ndarray) -> np.ndarray:
-        bits = np.asarray(states) > 0
-        return bits @ (np.int64(1) << np.arange(bits.shape[-1], dtype=np.int64))
+        return enumeration.state_index(states)
 
 
 class Bernoulli(TwoLevel):
