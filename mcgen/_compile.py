@@ -13,7 +13,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Besides the formulas: what kernels are built with.
-OTHER_SOURCES = ("rng/purpose.py", "rbm/units/rows.py", "_cpu.py", "_lanes.py", "_products.py", "_vectors.py")
+OTHER_SOURCES = (
+    *("rng/purpose.py", "rbm/units/rows.py", "vae/panels.py"),
+    *("_cpu.py", "_lanes.py", "_products.py", "_vectors.py"),
+)
 
 
 def _is_formula(value: object) -> bool:

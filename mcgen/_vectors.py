@@ -169,52 +169,112 @@ def add_products(  # noqa: ANN202
     tile, nor on how the terms are cut into pieces.
     """
 
-    def tile(builder, kind, vectors, arguments):  # noqa: ANN001, ANN202
-        result, result_step, states, state_step, weights, weight_step, n_terms = arguments
-        lines = [builder.mul(result_step, _integer(r)) for r in range(PRODUCT_ROWS)]
-        places = [
-            _place(builder, builder.add(result, line), kind.size * v, kind.vector)
-            for line in lines
-            for v in range(vectors)
-        ]
-        rows = [builder.add(states, builder.mul(state_step, _integer(r))) for r in range(PRODUCT_ROWS)]
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        *places, n_vectors, single = arguments
+        result, result_step, states, state_step, weights, weight_step, n_terms = places
+
+        def tile(kind, vectors):  # noqa: ANN001, ANN202
+            sums = _Tile(kind, vectors, result, result_step)
+            terms = (states, state_step, _integer(kind.align), weights, weight_step, n_terms)
+            sums.store(builder, sums.add(builder, sums.load(builder), *terms))
+
+        _choose_tile(builder, n_vectors, single, tile)
+        return context.get_dummy_value()
+
+    arguments = (result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single)
+    return types.none(*arguments), generate
+
+
+@intrinsic
+def multiply_tile(  # noqa: ANN202
+    typing_context, result, result_step, start, start_step, fresh, left, left_step, left_term_step, right, right_step,  # noqa: ANN001
+    n_terms, n_vectors, single  # noqa: ANN001
+):  # fmt: skip
+    """result[r, c] = start[r] + sum_k left[r, k] right[k, c] for a tile as in `add_products`.
+
+    Where `fresh` is 0, the sums start from what the result holds instead. The left matrix has steps in bytes from row
+    to row and from term to term, so that it may be a matrix or its transpose as it lies in memory; start_step is that
+    from one row's start to the next.
+    """
+
+    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
+        *places, n_vectors, single = arguments
+        result, result_step, start, start_step, fresh, left, left_step, left_term_step, right, right_step, n = places
+        is_fresh = builder.icmp_signed("!=", fresh, _integer(0))
+
+        def tile(kind, vectors):  # noqa: ANN001, ANN202
+            sums = _Tile(kind, vectors, result, result_step)
+            rows = [builder.add(start, builder.mul(start_step, _integer(r))) for r in range(PRODUCT_ROWS)]
+            numbers = [builder.load(_place(builder, row, 0, kind.number)) for row in rows]
+            firsts = [_broadcast(builder, number, kind.vector) for number in numbers for _ in range(vectors)]
+            held = sums.load(builder)
+            starts = [builder.select(is_fresh, first, hold) for first, hold in zip(firsts, held, strict=True)]
+            sums.store(builder, sums.add(builder, starts, left, left_step, left_term_step, right, right_step, n))
+
+        _choose_tile(builder, n_vectors, single, tile)
+        return context.get_dummy_value()
+
+    arguments = (result, result_step, start, start_step, fresh, left, left_step, left_term_step, right, right_step)
+    return types.none(*arguments, n_terms, n_vectors, single), generate
+
+
+class _Tile:
+    """PRODUCT_ROWS rows of so many registers in memory, and sums of products for them that stay in registers."""
+
+    def __init__(self, kind: "_Kind", vectors: int, result: ir.Value, step: ir.Value):
+        self.kind, self.vectors, self.result, self.step = kind, vectors, result, step
+
+    def _places(self, builder: ir.IRBuilder) -> list:
+        lines = [builder.add(self.result, builder.mul(self.step, _integer(r))) for r in range(PRODUCT_ROWS)]
+        kind = self.kind
+        return [_place(builder, line, kind.size * v, kind.vector) for line in lines for v in range(self.vectors)]
+
+    def load(self, builder: ir.IRBuilder) -> list:
+        """The numbers in memory."""
+        return [builder.load(place, align=self.kind.align) for place in self._places(builder)]
+
+    def store(self, builder: ir.IRBuilder, numbers: list) -> None:
+        """Put numbers back."""
+        for place, number in zip(self._places(builder), numbers, strict=True):
+            builder.store(number, place, align=self.kind.align)
+
+    def add(self, builder, starts, left, left_step, left_term_step, right, right_step, n_terms):  # noqa: ANN001, ANN202
+        """The starts and, in the order of k, left[r, k] right[k, c], with one rounding for each."""
+        kind, vectors = self.kind, self.vectors
+        rows = [builder.add(left, builder.mul(left_step, _integer(r))) for r in range(PRODUCT_ROWS)]
 
         def body(k, sums):  # noqa: ANN001, ANN202
-            base = builder.add(weights, builder.mul(k, weight_step))
+            base = builder.add(right, builder.mul(k, right_step))
             terms = [
                 builder.load(_place(builder, base, kind.size * v, kind.vector), align=kind.align)
                 for v in range(vectors)
             ]
+            shift = builder.mul(k, left_term_step)
             following = []
             for r, row in enumerate(rows):
-                state = builder.load(_place(builder, row, builder.mul(k, _integer(kind.align)), kind.number))
-                everywhere = _broadcast(builder, state, kind.vector)
+                factor = builder.load(_place(builder, row, shift, kind.number))
+                everywhere = _broadcast(builder, factor, kind.vector)
                 for v, term in enumerate(terms):
                     product = builder.fmul(everywhere, term, flags=("contract",))
                     following.append(builder.fadd(sums[r * vectors + v], product, flags=("contract",)))
             return following
 
-        starts = [builder.load(place, align=kind.align) for place in places]
-        for place, total in zip(places, _reduced(builder, n_terms, starts, body), strict=True):
-            builder.store(total, place, align=kind.align)
+        return _reduced(builder, n_terms, starts, body)
 
-    def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
-        *places, n_vectors, single = arguments
-        end = builder.append_basic_block("tiles.end")
-        number = builder.add(builder.mul(single, _integer(PRODUCT_VECTORS)), n_vectors)
-        switch = builder.switch(number, end)
-        for is_single, kind in enumerate((_DOUBLE, _SINGLE)):
-            for vectors in range(1, PRODUCT_VECTORS + 1):
-                block = builder.append_basic_block(f"tile.{kind.number}.{vectors}")
-                switch.add_case(_integer(is_single * PRODUCT_VECTORS + vectors), block)
-                builder.position_at_end(block)
-                tile(builder, kind, vectors, places)
-                builder.branch(end)
-        builder.position_at_end(end)
-        return context.get_dummy_value()
 
-    arguments = (result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single)
-    return types.none(*arguments), generate
+def _choose_tile(builder: ir.IRBuilder, n_vectors: ir.Value, single: ir.Value, tile: Callable) -> None:
+    """tile(kind, vectors) for the precision and the number of registers that are asked for."""
+    end = builder.append_basic_block("tiles.end")
+    number = builder.add(builder.mul(single, _integer(PRODUCT_VECTORS)), n_vectors)
+    switch = builder.switch(number, end)
+    for is_single, kind in enumerate((_DOUBLE, _SINGLE)):
+        for vectors in range(1, PRODUCT_VECTORS + 1):
+            block = builder.append_basic_block(f"tile.{kind.number}.{vectors}")
+            switch.add_case(_integer(is_single * PRODUCT_VECTORS + vectors), block)
+            builder.position_at_end(block)
+            tile(kind, vectors)
+            builder.branch(end)
+    builder.position_at_end(end)
 
 
 class _Kind(NamedTuple):

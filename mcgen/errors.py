@@ -5,6 +5,7 @@ Each message names the value that was given, the limit it broke and the way out.
 
 __all__ = [
     "DeviceError",
+    "DivergenceError",
     "FileError",
     "InputError",
     "McgenError",
@@ -23,6 +24,20 @@ class InputError(McgenError, ValueError):
 
 class SizeError(InputError):
     """An exact enumeration was asked for that is too large to carry out."""
+
+
+class DivergenceError(InputError):
+    """A training diverged.
+
+    Attributes
+    ----------
+    last_good : object
+        What the training would have returned after the last epoch before, or None if there was none.
+    """
+
+    def __init__(self, message: str, last_good: object = None):
+        super().__init__(message)
+        self.last_good = last_good
 
 
 class DeviceError(McgenError, RuntimeError):

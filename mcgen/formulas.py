@@ -153,6 +153,19 @@ def metropolis_acceptance(x):
     return exp_negative(-x)
 
 
+def running_mean(keep, take, m, x):
+    """A mean that forgets: keep m + take x, with take = 1 - keep."""
+    return keep * m + take * x
+
+
+def adam_change(rate, m, s, epsilon):
+    """The step of Adam for the mean m of the gradient and s of its square, both corrected for their start from 0.
+
+    rate m / (sqrt(s) + epsilon): Kingma & Ba, arXiv:1412.6980 (2015), algorithm 1.
+    """
+    return rate * m / (np.sqrt(s) + epsilon)
+
+
 def scaled_complementary_error_function(x):
     """erfcx(x) = e^{x^2} erfc(x) for x >= 0, with a relative error below 3e-14.
 

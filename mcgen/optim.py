@@ -1,27 +1,35 @@
 """Stochastic gradient ascent: one step of an optimiser is a function of parameters, gradient and state.
 
-State in, state out: everything an optimiser remembers is in the tuple that it returns, so that it can be saved.
+State in, state out: everything an optimiser remembers is in the tuple that it returns, so that it can be saved. For
+large arrays, `step_in_place` makes the same step in one parallel pass through memory, without taking any.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from mcgen import checks
+from mcgen import _cpu, checks, formulas
+from mcgen._vectors import wide_vectors
+
+scalar = _cpu.formulas("mcgen.formulas")
 
 Arrays = tuple[np.ndarray, ...]
 
 
 class Optimizer(NamedTuple):
-    """An optimiser as two functions.
+    """An optimiser as functions.
 
     start(parameters) -> state
     step(parameters, gradient, state, learning_rate) -> (new parameters, new state), moving up the gradient
+    step_in_place(parameters, gradient, state, learning_rate) -> new state: the same, up to rounding, in the precision
+    of the parameters, which are changed, as are the arrays in the state
     """
 
     start: Callable[[Arrays], tuple]
     step: Callable[[Arrays, Arrays, tuple, float], tuple[Arrays, tuple]]
+    step_in_place: Callable[[Arrays, Arrays, tuple, float], tuple]
 
 
 def sgd(momentum: float = 0.0) -> Optimizer:
@@ -64,7 +72,13 @@ def sgd(momentum: float = 0.0) -> Optimizer:
         state = tuple(momentum * u + learning_rate * g for u, g in zip(state, gradient, strict=True))
         return tuple(p + u for p, u in zip(parameters, state, strict=True)), state
 
-    return Optimizer(start, step)
+    def step_in_place(parameters: Arrays, gradient: Arrays, state: tuple, learning_rate: float) -> tuple:
+        for p, *others in zip(parameters, gradient, state, strict=True):
+            numbers = np.array((momentum, learning_rate), p.dtype)
+            _sgd_step(*(array.reshape(-1) for array in (p, *others)), *numbers)
+        return state
+
+    return Optimizer(start, step, step_in_place)
 
 
 def adam(decay_mean: float = 0.9, decay_square: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
@@ -105,8 +119,8 @@ def adam(decay_mean: float = 0.9, decay_square: float = 0.999, epsilon: float = 
     epsilon = checks.positive("epsilon", epsilon)
 
     def start(parameters: Arrays) -> tuple:
-        zeros = tuple(np.zeros_like(array) for array in parameters)
-        return 0, zeros, zeros
+        means, squares = (tuple(np.zeros_like(array) for array in parameters) for _ in range(2))
+        return 0, means, squares
 
     def step(parameters: Arrays, gradient: Arrays, state: tuple, learning_rate: float) -> tuple[Arrays, tuple]:
         count, means, squares = state
@@ -114,9 +128,40 @@ def adam(decay_mean: float = 0.9, decay_square: float = 0.999, epsilon: float = 
         means = tuple(decay_mean * m + (1 - decay_mean) * g for m, g in zip(means, gradient, strict=True))
         squares = tuple(decay_square * s + (1 - decay_square) * g * g for s, g in zip(squares, gradient, strict=True))
         moved = tuple(
-            p + learning_rate * (m / (1 - decay_mean**count)) / (np.sqrt(s / (1 - decay_square**count)) + epsilon)
+            p + formulas.adam_change(learning_rate, m / (1 - decay_mean**count), s / (1 - decay_square**count), epsilon)
             for p, m, s in zip(parameters, means, squares, strict=True)
         )
         return moved, (count, means, squares)
 
-    return Optimizer(start, step)
+    def step_in_place(parameters: Arrays, gradient: Arrays, state: tuple, learning_rate: float) -> tuple:
+        count, means, squares = state
+        count += 1
+        decays = (decay_mean, 1 - decay_mean, decay_square, 1 - decay_square)
+        corrections = (1 / (1 - decay_mean**count), 1 / (1 - decay_square**count))
+        for p, *others in zip(parameters, gradient, means, squares, strict=True):
+            numbers = np.array((*decays, *corrections, learning_rate, epsilon), p.dtype)
+            _adam_step(*(array.reshape(-1) for array in (p, *others)), *numbers)
+        return count, means, squares
+
+    return Optimizer(start, step, step_in_place)
+
+
+@_cpu.kernel
+def _sgd_step(p, g, u, momentum, rate):  # noqa: ANN001, ANN202
+    """One step of SGD for each parameter."""
+    for i in prange(p.shape[0]):
+        wide_vectors()
+        u[i] = momentum * u[i] + rate * g[i]
+        p[i] += u[i]
+
+
+@_cpu.kernel
+def _adam_step(p, g, m, s, keep_m, take_m, keep_s, take_s, correct_m, correct_s, rate, epsilon):  # noqa: ANN001, ANN202
+    """One step of Adam for each parameter: three arrays read and written and one read, at the speed of the memory."""
+    for i in prange(p.shape[0]):
+        wide_vectors()
+        mean = scalar.running_mean(keep_m, take_m, m[i], g[i])
+        square = scalar.running_mean(keep_s, take_s, s[i], g[i] * g[i])
+        m[i] = mean
+        s[i] = square
+        p[i] += scalar.adam_change(rate, mean * correct_m, square * correct_s, epsilon)
