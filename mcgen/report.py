@@ -7,25 +7,22 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mcgen import enumeration, ising, rbm, results
+from mcgen import enumeration, figures, ising, rbm, report_vae, results
 from mcgen.errors import InputError
-from mcgen.evaluation import PER_SITE, has_spins
+from mcgen.evaluation import has_spins
 from mcgen.results import Study
 
-COLORS = {"truth": "black", "data": "tab:blue", "model": "tab:red"}
-# Rows of a figure; more temperatures than this are thinned out evenly.
-MOST_ROWS = 6
-# Points of an exact curve through all temperatures, and the time for it; slower lattices have exact points.
-CURVE_POINTS = 60
-CURVE_SECONDS = 5.0
 
-
-def report(source: Study | str | Path, output: str | Path, overwrite: bool = False) -> Path:
+def report(
+    source: Study | str | Path, output: str | Path, overwrite: bool = False, data: str | Path | None = None
+) -> Path:
     """Draw the report of a trained model: one row of panels for each temperature, and the observables below.
 
-    The panels are the learning curve, the probability of every state in the model against the truth (where both can be
-    enumerated), the weights of each hidden unit as an image of the lattice, and states drawn from the model. A panel of
-    what cannot be drawn, as of states that cannot be enumerated, says why.
+    The panels of an RBM are the learning curve, the probability of every state in the model against the truth (where
+    both can be enumerated), the weights of each hidden unit as an image of the lattice, and states drawn from the
+    model. A panel of what cannot be drawn, as of states that cannot be enumerated, says why. Those of an autoencoder
+    are the learning curves, the latents in use, two of them in a plane, this plane decoded, and generated
+    configurations.
 
     Parameters
     ----------
@@ -35,6 +32,8 @@ def report(source: Study | str | Path, output: str | Path, overwrite: bool = Fal
         An image file; its ending chooses the format (.png, .pdf, .svg).
     overwrite : bool
         Whether a file that is there may be replaced.
+    data : str or Path, optional
+        A file of rows of data to show in the latent plane of VAEs; by default configurations that they generate.
 
     Returns
     -------
@@ -45,7 +44,7 @@ def report(source: Study | str | Path, output: str | Path, overwrite: bool = Fal
     FileError
         If the source cannot be read or the output exists or cannot be written.
     InputError
-        If the source holds no trained model, or the ending of the output is no image format.
+        If the source holds no trained model, the ending of the output is no image format, or data do not fit.
 
     Examples
     --------
@@ -60,8 +59,15 @@ def report(source: Study | str | Path, output: str | Path, overwrite: bool = Fal
     output = check_output(output, overwrite)
     study = source if isinstance(source, Study) else results.load_study(source)
     if not study.trained:
-        raise InputError("there is no trained model to report on; give a file written by 'mcgen rbm train'")
-    figure = draw(study)
+        raise InputError(
+            "there is no trained model to report on; give a file written by 'mcgen rbm train' or 'vae train'"
+        )
+    if isinstance(study.trained[0], rbm.Trained):
+        if data is not None:
+            raise InputError(f"data={str(data)!r} is for the report of a VAE; leave it out")
+        figure = draw(study)
+    else:
+        figure = report_vae.draw(study, () if data is None else report_vae.load_tables(study, data))
     with results.written_beside(output) as beside:
         figure.savefig(beside, format=_ending(output), dpi=130)
     return output
@@ -88,10 +94,9 @@ def _ending(output: Path) -> str:
 
 
 def draw(study: Study) -> Figure:
-    """The report as a matplotlib figure; see `report`."""
-    count = len(study.trained)
-    rows = np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
-    has_observables = bool(study.observables and study.temperatures and study.lattice)
+    """The report of RBMs as a matplotlib figure; see `report`."""
+    rows = figures.kept_rows(len(study.trained))
+    has_observables = figures.has_observables(study)
     n_rows = len(rows) + has_observables
     heights = [3.6] * len(rows) + [5.0] * has_observables
     figure = Figure(figsize=(16, sum(heights)), layout="constrained")
@@ -107,20 +112,7 @@ def draw(study: Study) -> Figure:
         weight_images(weights, study.trained[k].model, study.lattice)
         sample_images(samples, study.trained[k], study.lattice)
     if has_observables:
-        parts[-1].suptitle(
-            "Observables: exact, of the data, and of states drawn from the model",
-            fontsize=12,
-            fontweight="bold",
-        )
-        has_truth = all(f"{name}_truth" in study.observables for name in PER_SITE)
-        ratios = (2, 1) if has_truth else (1,)
-        panels = parts[-1].subplots(len(ratios), len(PER_SITE), sharex="col", height_ratios=ratios, squeeze=False)
-        curve = _exact_curve(study)
-        for k, name in enumerate(PER_SITE):
-            observable(panels[0, k], study, name, curve)
-            if has_truth:
-                deviation(panels[1, k], study, name)
-            panels[-1, k].set_xlabel("temperature")
+        figures.observables(parts[-1], study)
     return figure
 
 
@@ -147,7 +139,7 @@ def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
     if evaluated.any():
         kl = history["kl_divergence"][evaluated]
         label = f"exact KL({trained.settings.get('kl_reference', 'truth')} || model), left"
-        axes.plot(epoch[evaluated], kl, "o-", color=COLORS["model"], markersize=3, label=label)
+        axes.plot(epoch[evaluated], kl, "o-", color=figures.COLORS["model"], markersize=3, label=label)
         if kl.min() > 0 and kl.max() > 3 * kl.min():
             axes.set_yscale("log")
         axes.set_ylabel("KL divergence, nats")
@@ -168,11 +160,11 @@ def state_by_state(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None
     """The model's probability of every state against the true one, both axes logarithmic."""
     axes.set_title("Every state: model against truth", fontsize=10)
     if lattice is None or temperature is None:
-        return _say(axes, "the true distribution\nis not known")
+        return figures.say(axes, "the true distribution\nis not known")
     if not has_spins(trained.model, lattice):
-        return _say(axes, f"states of {trained.model.visible.name} units\nare no states of the lattice's spins")
+        return figures.say(axes, f"states of {trained.model.visible.name} units\nare no states of the lattice's spins")
     if lattice.n_sites > enumeration.MOST_LISTED_UNITS:
-        return _say(axes, f"2^{lattice.n_sites} states\nare too many to list")
+        return figures.say(axes, f"2^{lattice.n_sites} states\nare too many to list")
     truth = ising.exact.probabilities(lattice, temperature)
     model_log = rbm.exact.log_probabilities(trained.model)
     # States that the truth makes practically impossible would squeeze the rest into a corner.
@@ -180,7 +172,7 @@ def state_by_state(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None
     x, y = np.log10(truth[shown]), model_log[shown] / np.log(10)
     axes.hexbin(x, y, gridsize=45, bins="log", mincnt=1, cmap="Reds", linewidths=0.2)
     ends = np.array([x.min(), x.max()])
-    axes.plot(ends, ends, color=COLORS["truth"], linewidth=1, label="model = truth")
+    axes.plot(ends, ends, color=figures.COLORS["truth"], linewidth=1, label="model = truth")
     n_rows = trained.settings.get("n_rows")
     if n_rows:
         axes.axvline(
@@ -200,14 +192,14 @@ def weight_images(axes: Axes, model: rbm.RBM, lattice: ising.Ising | None) -> No
     of = "states of hidden units" if model.hidden.entries > 1 else "hidden units"
     title = f"Weights of {'all' if shown == model.n_hidden else 'the strongest'} {shown} {of}"
     title += "\n(rows: visible units, columns: their states)" * (model.visible.entries > 1)
-    image = _mosaic(model.weights.T[order], _tile_shape(model, lattice))
-    _show_mosaic(axes, image, title, "RdBu_r", -limit, limit, bar=True)
+    image = figures.mosaic(model.weights.T[order], _tile_shape(model, lattice))
+    figures.show_mosaic(axes, image, title, "RdBu_r", -limit, limit, bar=True)
 
 
 def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None) -> None:
     """States of the model's Markov chains after training."""
     states, tile = trained.chains[:36].astype(float), _tile_shape(trained.model, lattice)
-    columns = _columns(len(states), tile)
+    columns = figures.columns(len(states), tile)
     states = states[: max(columns, len(states) // columns * columns)]  # full rows only
     unit = trained.model.visible
     low, high, words = getattr(unit, "low", 0), 1, "dark: up"
@@ -216,75 +208,7 @@ def sample_images(axes: Axes, trained: rbm.Trained, lattice: ising.Ising | None)
     elif unit.entries > 1:
         words = "rows: units, dark: the state"
     title = f"{len(states)} states of the model's chains" + "\n" * (unit.entries > 1) + f" ({words})"
-    _show_mosaic(axes, _mosaic(states, tile), title, "Greys", low, high, bar=not unit.is_discrete)
-
-
-def _exact_curve(study: Study) -> list[ising.exact.Thermodynamics]:
-    """Exact thermodynamics over the range of temperatures where it takes seconds, else what Kaufman's formula gives."""
-    possible = [plan for plan in ising.exact.plans(study.lattice) if not plan.obstacle]
-    quick = [plan for plan in possible if plan.seconds * CURVE_POINTS < CURVE_SECONDS]
-    # The complete ones first; the order is otherwise that of time.
-    methods = [plan.method for plan in sorted(quick, key=lambda plan: not plan.complete)]
-    if not methods:
-        return []
-    temperatures = np.linspace(min(study.temperatures) * 0.9, max(study.temperatures) * 1.1, CURVE_POINTS)
-    return [ising.exact.thermodynamics(study.lattice, temperature, method=methods[0]) for temperature in temperatures]
-
-
-def observable(axes: Axes, study: Study, name: str, curve: list[ising.exact.Thermodynamics]) -> None:
-    """One observable per site against the temperature: exact curve, data and model with error bars."""
-    n_sites = study.lattice.n_sites
-    temperatures = np.array(study.temperatures)
-    if curve and np.isfinite(getattr(curve[0], name)):
-        exact = [getattr(point, name) / n_sites for point in curve]
-        axes.plot(
-            [point.temperature for point in curve], exact, color=COLORS["truth"], linewidth=1, label="exact", zorder=0
-        )
-    elif np.isfinite(study.observables.get(f"{name}_truth", np.nan)).any():
-        exact = study.observables[f"{name}_truth"] / n_sites
-        axes.plot(temperatures, exact, "_", markersize=24, color=COLORS["truth"], label="exact", zorder=0)
-    _error_bars(axes, study, name, np.zeros(len(temperatures)))
-    axes.set_ylabel(PER_SITE[name])
-    axes.legend(fontsize=7)
-
-
-def deviation(axes: Axes, study: Study, name: str) -> None:
-    """The same minus the exact value, where error bars can be seen."""
-    if not np.isfinite(study.observables[f"{name}_truth"]).any():
-        return _say(axes, "no exact value")
-    axes.axhline(0.0, color=COLORS["truth"], linewidth=1)
-    _error_bars(axes, study, name, study.observables[f"{name}_truth"] / study.lattice.n_sites)
-    axes.set_ylabel("minus exact")
-    return None
-
-
-def _error_bars(axes: Axes, study: Study, name: str, subtracted: np.ndarray) -> None:
-    temperatures = np.array(study.temperatures)
-    n_sites = study.lattice.n_sites
-    apart = 0.008 * (np.ptp(temperatures) or 1.0)  # so that the error bars of the two do not hide each other
-    for source, shift, marker in (("data", -apart, "o"), ("model", apart, "s")):
-        value = study.observables[f"{name}_{source}"] / n_sites - subtracted
-        error = study.observables[f"{name}_{source}_error"] / n_sites
-        label = f"{source}, with one standard error"
-        style = {"fmt": marker, "markersize": 4, "capsize": 3, "color": COLORS[source], "label": label}
-        axes.errorbar(temperatures + shift, value, error, **style)
-
-
-def _mosaic(vectors: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Vectors as tiles of this shape in one image, with a gap of NaN between."""
-    columns = _columns(len(vectors), shape)
-    n_rows = -(-len(vectors) // columns)
-    image = np.full((n_rows * (shape[0] + 1) - 1, columns * (shape[1] + 1) - 1), np.nan)
-    for k, vector in enumerate(vectors):
-        row, column = divmod(k, columns)
-        y, x = row * (shape[0] + 1), column * (shape[1] + 1)
-        image[y : y + shape[0], x : x + shape[1]] = vector.reshape(shape)
-    return image
-
-
-def _columns(n_tiles: int, shape: tuple[int, int]) -> int:
-    """Tiles side by side that make the mosaic about square."""
-    return min(n_tiles, int(np.ceil(np.sqrt(n_tiles * shape[0] / shape[1]))))
+    figures.show_mosaic(axes, figures.mosaic(states, tile), title, "Greys", low, high, bar=not unit.is_discrete)
 
 
 def _tile_shape(model: rbm.RBM, lattice: ising.Ising | None) -> tuple[int, int]:
@@ -292,24 +216,4 @@ def _tile_shape(model: rbm.RBM, lattice: ising.Ising | None) -> tuple[int, int]:
     n_units, width = model.n_visible, model.visible.entries
     if width > 1:
         return n_units // width, width
-    if lattice is None or lattice.n_sites != n_units:
-        side = int(np.sqrt(n_units))
-        return (side, side) if side * side == n_units else (1, n_units)
-    if lattice.n_dims == 2:
-        return lattice.shape
-    return (n_units // lattice.shape[-1], lattice.shape[-1])  # layers on top of each other
-
-
-def _show_mosaic(axes: Axes, image: np.ndarray, title: str, colors: str, low: float, high: float, bar: bool) -> None:
-    axes.set_facecolor("lightgray")
-    picture = axes.imshow(image, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(title, fontsize=10)
-    if bar:
-        axes.figure.colorbar(picture, ax=axes, shrink=0.8)
-
-
-def _say(axes: Axes, words: str) -> None:
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, words, ha="center", va="center", transform=axes.transAxes, color="gray")
+    return figures.tile_shape(n_units, lattice)

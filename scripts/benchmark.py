@@ -4,8 +4,9 @@ Question: how many times faster than what else can be installed, how far from th
 sampler is the quickest at the critical point?
 Parts: sums and scaling (RBMs against rbms 0.5), lattices (exact answers), sampling (updates of spins against
 dwave-samplers, OpenJij, PyTorch and a plain loop, and what an independent configuration costs), rbm (sweeps of RBMs
-against their matrix products alone, PyTorch, rbms, scikit-learn and NumPy, and what an effective sample costs). The
-files in benchmark_parts say what is compared with what, and what the limits are.
+against their matrix products alone, PyTorch, rbms, scikit-learn and NumPy, and what an effective sample costs), vae
+(steps of training of variational autoencoders against their matrix products alone and PyTorch). The files in
+benchmark_parts say what is compared with what, and what the limits are.
 Expected: on two cores with AVX-512, some 500 times rbms at 784 x 20, and two thirds of the limit or more.
 Time: some two minutes with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
 peer's of the sums (and 8 GB of memory for it).
@@ -27,7 +28,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numba
-from benchmark_parts import table
+from benchmark_parts import table, vae_steps
 from benchmark_parts.lattices import lattices
 from benchmark_parts.measuring import installed
 from benchmark_parts.rbm_sweeps import rbm
@@ -36,7 +37,17 @@ from benchmark_parts.sums import scaling, sums
 
 from mcgen import backend
 
-PARTS = {"sums": sums, "scaling": scaling, "lattices": lattices, "sampling": sampling, "rbm": rbm}
+PARTS = {
+    "sums": sums,
+    "scaling": scaling,
+    "lattices": lattices,
+    "sampling": sampling,
+    "rbm": rbm,
+    "vae": vae_steps.vae,
+}
+# Parts that measure the processor alone, and the modules that print a part in columns of its own.
+WITHOUT_DEVICE = ("vae",)
+PRINTED = {"vae": vae_steps}
 LIBRARIES = (
     *("mcgen", "numpy", "numba", "llvmlite", "scipy", "threadpoolctl"),
     *("rbms", "torch", "scikit-learn", "dwave-samplers", "openjij"),
@@ -54,6 +65,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=7, help="runs of each piece of work (peers: at most 3)")
     parser.add_argument("--output", default=None, help="JSON file to write; parts in it that are not measured are kept")
     arguments = parser.parse_args(argv)
+    if arguments.device != "cpu":
+        if arguments.parts == list(PARTS):
+            arguments.parts = [part for part in PARTS if part not in WITHOUT_DEVICE]
+        for part in set(arguments.parts) & set(WITHOUT_DEVICE):
+            parser.error(f"--parts {part} has no kernels for {arguments.device}; leave it out, or use --device cpu")
     if arguments.runs < 1:
         parser.error(f"--runs {arguments.runs} is too small; give at least 1")
     return arguments
@@ -96,13 +112,13 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{where['date']}, " + ", ".join(f"{name} {version}" for name, version in where["libraries"].items()))
     above = None
     for part in arguments.parts:
-        rows = []
+        rows, printed = [], PRINTED.get(part, table)
         for row in PARTS[part](arguments):
             rows.append({"part": part} | row)
-            if table.header(rows[-1]) != above:
-                above = table.header(rows[-1])
+            if printed.header(rows[-1]) != above:
+                above = printed.header(rows[-1])
                 print(above)
-            print(table.line(rows[-1]), flush=True)
+            print(printed.line(rows[-1]), flush=True)
         record[part] = {"machine": where, "results": rows}
     if output:
         output.write_text(json.dumps(record, indent=1) + "\n")

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from mcgen.cli import blas_kernels, ising, rbm
+from mcgen.cli import blas_kernels, ising, rbm, vae
 from mcgen.cli.arguments import Parser, command, output_arguments
 from mcgen.errors import McgenError
 
@@ -65,9 +65,12 @@ def parser() -> Parser:
     rooms = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     ising.add_commands(rooms)
     rbm.add_commands(rooms)
+    vae.add_commands(rooms)
     words = "Draw figures of trained models."
     report = command(rooms, "report", _report, words, "mcgen report rbm.h5 --output report.png")
     report.add_argument("file", help="HDF5 file with trained models")
+    words = "of VAEs: rows of data to show in the latent plane (default: configurations that the model generates)"
+    report.add_argument("--data", default=None, help=words)
     output_arguments(report)
     command(rooms, "info", _info, "Print versions, devices and libraries.", "mcgen info")
     return top
@@ -76,7 +79,7 @@ def parser() -> Parser:
 def _report(arguments: argparse.Namespace) -> None:
     from mcgen import report
 
-    print(f"wrote {report.report(arguments.file, arguments.output, arguments.overwrite)}")
+    print(f"wrote {report.report(arguments.file, arguments.output, arguments.overwrite, arguments.data)}")
 
 
 def _info(arguments: argparse.Namespace) -> None:

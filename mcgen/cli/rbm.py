@@ -53,12 +53,16 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
 
 
 def _models(path: str) -> tuple:
-    from mcgen import results
+    from mcgen import rbm, results
     from mcgen.errors import FileError
 
     study = results.load_study(path)
     if not study.models:
         raise FileError(f"{path} holds no models; give a file written by 'mcgen rbm train'")
+    if not isinstance(study.models[0], rbm.RBM):
+        raise FileError(
+            f"{path} holds a {type(study.models[0]).__name__}, no RBM; give a file written by 'mcgen rbm train'"
+        )
     return study, study.temperatures or (None,) * len(study.models)
 
 

@@ -59,7 +59,7 @@ def _train(arguments: argparse.Namespace) -> int:
     results.check_output(arguments.output, arguments.overwrite)
     checks.choice("--trainer", arguments.trainer, TRAINERS)
     _check_options(arguments)
-    tables = _pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
+    tables = pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
     lattice = tables[0][2]
     default = "spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli"
     visible = unit_kind("--units", arguments.units or default)
@@ -156,7 +156,8 @@ def _start(arguments: argparse.Namespace, n_visible: int, lattice, visible, hidd
     return rbm.RBM.symmetric(lattice.shape, checks.integer("--filters", arguments.filters, 1), seed=seed, **settings)
 
 
-def _pick_temperature(tables: list, arguments: argparse.Namespace) -> list:
+def pick_temperature(tables: list, arguments: argparse.Namespace) -> list:
+    """The tables of data that --temperature leaves."""
     if arguments.temperature is None:
         return tables
     picked = [table for table in tables if table[0] is not None and abs(table[0] - arguments.temperature) < 1e-9]

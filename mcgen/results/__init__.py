@@ -9,7 +9,8 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
                magnetization int64 (chain, draw); flip_rate; seed; attributes kind "ising", kernel, method,
                thin, burn_in, device. Of a model: kind "rbm"; states int8, or float for continuous units,
                (chain, draw, visible); free_energy and magnetization float64 (chain, draw); acceptance_rate
-               in place of flip_rate
+               in place of flip_rate. Of a VAE: kind "vae", method "ancestral" and independent draws: states
+               (chain, draw, feature) with one chain, magnetization, seed
 /exchange      of tempering: temperature float64, the whole ladder; swap_rates float64 (pair), those of each
                place of the ladder and the next; round_trips; n_sweeps. Of a model: in place of temperature,
                beta float64 (place), or nothing for a ladder of stored models; n_pairs. Several models have
@@ -18,8 +19,18 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
                hidden_units. Of Potts units, attribute visible_states or hidden_states, the states of one; of
                gaussian and relu units, visible_unit_mean and visible_unit_variance (visible), hidden_...
                likewise; of tied weights, attributes symmetry_shape, symmetry_filters, symmetry_spin_flip
+               Of autoencoders, attribute kind "vae", "conditional-vae" or "autoencoder", and the architecture as
+               attributes: n_features, hidden, n_latent, activation, decoder ("bernoulli", "spin", or "gaussian"
+               with decoder_variance and decoder_std), dtype; of convolutions convolution_shape, _filters,
+               _kernel_size, _stride and _padding; of conditional models n_conditions, condition_offset and
+               condition_scale. Layer K of encoder and decoder, counted from 0 with activations as layers, has
+               encoder_K_weights (input, output), or (row, column, input, output) of a convolution, and
+               encoder_K_bias; decoder_K_... likewise; log_std is that of a Gaussian decoder. A conditional
+               model of several temperatures has them as attribute temperatures instead of an axis
 /training      one dataset for each column of the history (epoch); chains int8, or float for continuous units,
-               (chain, visible); attribute settings (JSON)
+               (chain, visible), of RBMs; attribute settings (JSON)
+/checkpoint    of autoencoders, what a training goes on from: epoch, n_count (steps), best_epoch; parameters,
+               best_parameters, moment_0 and moment_1 of the optimiser (parameter), in the order of the layers
 /exact         one dataset for each exact quantity
 /observables   one dataset for each observable, and NAME_error beside it
 =============  ===============================================================================================
@@ -32,6 +43,7 @@ samples of models had flip_rate in place of acceptance_rate, no magnetization an
 states; 1 had no magnetization, kernel and /exchange.
 """
 
+from mcgen.results.draws import Draws
 from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
 from mcgen.results.groups import AXES, Columns
 from mcgen.results.loading import load, load_study
@@ -44,6 +56,7 @@ __all__ = [
     "AXES",
     "SCHEMA_VERSION",
     "Columns",
+    "Draws",
     "Study",
     "as_study",
     "check_output",

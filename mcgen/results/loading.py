@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from mcgen.errors import FileError
-from mcgen.results import models, samples
+from mcgen.results import autoencoders, models, samples
 from mcgen.results.files import SCHEMA_VERSION
 from mcgen.results.groups import Entries
 from mcgen.results.study import Study
@@ -24,7 +24,8 @@ def load(path: str | Path, keep_states: bool = True) -> object:
 
     Returns
     -------
-    ising.Samples, rbm.Samples, RBM, Trained, a list of them, or, for a file with more than that, Study
+    ising.Samples, rbm.Samples, RBM, Trained, VAE, ConditionalVAE, Autoencoder, vae.Fit, Draws, a list of them, or, for
+    a file with more than that, Study
 
     Raises
     ------
@@ -34,7 +35,7 @@ def load(path: str | Path, keep_states: bool = True) -> object:
     study = load_study(path, keep_states)
     if study.exact or study.observables or (study.samples and study.trained):
         return study
-    # An rbm.Samples or a Trained brings its model along.
+    # An rbm.Samples, a Trained or a Fit brings its model along.
     things = study.samples or study.trained or study.models
     return list(things) if len(things) > 1 else things[0]
 
@@ -77,7 +78,7 @@ def load_study(path: str | Path, keep_states: bool = True) -> Study:
             return _read(file, keep_states)
     except FileError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+    except (OSError, KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
         raise FileError(f"{path} cannot be read ({error}); it is damaged or incomplete, make it again") from error
 
 
@@ -88,14 +89,20 @@ def _read(file: h5py.File, keep_states: bool) -> Study:
         fields["lattice"] = models.read_lattice(file["lattice"])
     if "model" in file:
         entries = Entries(file["model"])
-        fields["models"] = models.read_models(entries)
-        temperatures = entries.temperatures()
+        is_rbm = str(file["model"].attrs["kind"]) == "rbm"
+        fields["models"] = (models if is_rbm else autoencoders).read_models(entries)
+        temperatures = entries.temperatures() or autoencoders.conditions_of(file["model"])
     if "samples" in file:
         entries = Entries(file["samples"])
         fields["samples"] = samples.read(entries, fields, file.get("exchange"), keep_states)
         temperatures = entries.temperatures()
     if "training" in file:
-        fields["trained"] = models.read_training(Entries(file["training"]), fields["models"])
+        training = Entries(file["training"])
+        if is_rbm:
+            fields["trained"] = models.read_training(training, fields["models"])
+        else:
+            checkpoint = Entries(file["checkpoint"])
+            fields["trained"] = autoencoders.read_training(training, checkpoint, fields["models"])
     for name in ("exact", "observables"):
         if name in file:
             fields[name] = Entries(file[name]).columns()

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from mcgen import ising, rbm
+from mcgen.results.draws import Draws
 from mcgen.results.exchange import read_exchange, read_exchanges
 from mcgen.results.files import check_room
 from mcgen.results.groups import NUMBER_FILTERS, STATE_FILTERS, Entries, Group, chunk_shape
@@ -14,9 +15,15 @@ from mcgen.results.groups import NUMBER_FILTERS, STATE_FILTERS, Entries, Group, 
 # Draws of all chains that lie in one row of chunks, at most: what has to be gathered before chunks can be written.
 BYTES_PER_ROW = 1 << 24
 
-Samples = ising.Samples | rbm.Samples
+Samples = ising.Samples | rbm.Samples | Draws
 
-SERIES = {ising.Samples: ("energy", "magnetization"), rbm.Samples: ("free_energy", "magnetization")}
+SERIES = {
+    ising.Samples: ("energy", "magnetization"),
+    rbm.Samples: ("free_energy", "magnetization"),
+    Draws: ("magnetization",),
+}
+# The last axis of states that are not those of a lattice.
+UNITS = {rbm.Samples: "visible", Draws: "feature"}
 RATES = {ising.Samples: "flip_rate", rbm.Samples: "acceptance_rate"}
 
 
@@ -60,7 +67,7 @@ def create(group: Group, run: Samples, n_draws: int, n_entries: int, n_together:
         group.create(name, (*axis, *dimensions), (*length, *shape), dtype, (*one, *chunks), filters)
 
     if n_kept:
-        sites = ("visible",) if isinstance(run, rbm.Samples) else [f"site_{axis}" for axis in range(len(units))]
+        sites = [UNITS[type(run)]] if type(run) in UNITS else [f"site_{axis}" for axis in range(len(units))]
         per_chunk = draws_per_chunk(run, n_draws, n_together)
         dtype = run.states.dtype
         filters = STATE_FILTERS if dtype == np.int8 else NUMBER_FILTERS
@@ -99,12 +106,15 @@ def put(group: Group, name: str, k: int, first: int, draws: np.ndarray) -> None:
 def describe(group: Group, runs: Sequence[Samples]) -> None:
     """Write what a file keeps beside the draws."""
     first = runs[0]
+    group.add("seed", (), [np.uint64(run.seed) for run in runs])
+    if isinstance(first, Draws):
+        group.hdf.attrs.update(kind="vae", method=first.method)
+        return
     kind = "ising" if isinstance(first, ising.Samples) else "rbm"
     attributes = {name: getattr(first, name) for name in ("method", "kernel", "thin", "burn_in", "device")}
     group.hdf.attrs.update(kind=kind, **attributes)
     rate = RATES[type(first)]
     group.add(rate, (), [getattr(run, rate) for run in runs])
-    group.add("seed", (), [np.uint64(run.seed) for run in runs])
 
 
 def write(group: Group, runs: Sequence[Samples]) -> None:
@@ -136,6 +146,8 @@ def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_state
     keep_states : bool
     """
     attributes = entries.group.attrs
+    if attributes["kind"] == "vae":
+        return _independent_draws(entries)
     settings = {
         "method": str(attributes["method"]),
         "thin": int(attributes["thin"]),
@@ -146,6 +158,12 @@ def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_state
     if attributes["kind"] == "ising":
         return _lattice_runs(entries, own, others["lattice"], exchange, keep_states)
     return _model_runs(entries, own, others["models"], exchange)
+
+
+def _independent_draws(entries: Entries) -> tuple[Draws, ...]:
+    states = entries.get("states")
+    temperatures = entries.temperatures() or (None,) * len(states)
+    return tuple(Draws(s, int(seed), t) for s, seed, t in zip(states, entries.get("seed"), temperatures, strict=True))
 
 
 def _lattice_runs(

@@ -6,11 +6,11 @@ import h5py
 import numpy as np
 
 from mcgen import ising
-from mcgen.results import models, samples
+from mcgen.results import autoencoders, models, samples
 from mcgen.results.exchange import write_exchange, write_exchanges
 from mcgen.results.files import check_output, sign, written_beside
 from mcgen.results.groups import Group
-from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, own_configuration
+from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, of_training, own_configuration
 
 
 def save(
@@ -25,7 +25,8 @@ def save(
     Parameters
     ----------
     path : str or Path
-    what : ising.Samples, rbm.Samples, RBM, Trained, Study, or a list of one of the first four
+    what : ising.Samples, rbm.Samples, RBM, Trained, VAE, ConditionalVAE, Autoencoder, vae.Fit, Draws, or a list of one
+        of these; or Study
     overwrite : bool
         Whether a file that is there may be replaced.
     configuration : dict, optional
@@ -56,6 +57,7 @@ def save(
     study = as_study(what)
     check_alike("samples", study.samples, of_samples)
     check_alike("models", study.models, of_model)
+    check_alike("trainings", study.trained, of_training)
     if configuration is None:
         configuration = own_configuration(study)
     with written_beside(path) as beside, h5py.File(beside, "w") as file:
@@ -84,17 +86,30 @@ def _write(file: h5py.File, study: Study) -> None:
                 group = Group(file, "exchange", axis)
                 write_exchanges(group, exchanges)
                 group.close(coordinates)
-    if study.models:
-        group = Group(file, "model", axis)
-        models.write_models(group, study.models)
-        group.close(coordinates)
-    if study.trained:
-        group = Group(file, "training", axis)
-        epochs = models.write_training(group, study.trained)
-        group.close(coordinates | {"epoch": epochs})
+    _write_models(file, study, axis, coordinates)
     for name, columns in (("exact", study.exact), ("observables", study.observables)):
         if columns:
             group = Group(file, name, axis)
             for column, values in columns.items():
                 group.add(column, (), list(np.atleast_1d(values)))
             group.close(coordinates)
+
+
+def _write_models(file: h5py.File, study: Study, axis: str, coordinates: dict) -> None:
+    if not study.models:
+        return
+    room = autoencoders if isinstance(study.models[0], autoencoders.Model) else models
+    conditions = ()
+    if axis and len(study.models) == 1:  # of all temperatures
+        axis, coordinates, conditions = "", {}, (study.temperatures,)
+    group = Group(file, "model", axis)
+    room.write_models(group, study.models, *conditions)
+    group.close(coordinates)
+    if study.trained:
+        group = Group(file, "training", axis)
+        epochs = room.write_training(group, study.trained)
+        group.close(coordinates | {"epoch": epochs})
+    if study.trained and room is autoencoders:
+        group = Group(file, "checkpoint", axis)
+        room.write_checkpoint(group, study.trained)
+        group.close(coordinates)

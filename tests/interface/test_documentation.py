@@ -32,6 +32,7 @@ def public():
     for room in (
         "ising",
         "rbm",
+        "vae",
         "rng",
         "stats",
         "observables",
@@ -81,7 +82,7 @@ def test_docstrings_name_every_parameter(name):
 MAIN = """
 ising.sample ising.exact.log_partition rbm.sample rbm.train rbm.positive_phase rbm.negative_phase
 rbm.exact.log_partition rbm.exact.gradient results.save stats.mean stats.jackknife stats.bootstrap stats.blocking
-stats.split_r_hat stats.check_burn_in observables.summary observables.correlations reweighting.combine
+stats.split_r_hat stats.check_burn_in vae.train vae.importance_estimate vae.correlations observables.summary observables.correlations reweighting.combine
 """
 
 
@@ -108,8 +109,8 @@ def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_commands_of_the_readme_are_commands():
-    lines = re.findall(r"^mcgen ((?:ising|rbm|report|info)\b.*)$", README, re.MULTILINE)
-    assert len(lines) == 9
+    lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|info)\b.*)$", README, re.MULTILINE)
+    assert len(lines) == 12
     for line in lines:
         cli.parser().parse_args(shlex.split(line))
 

@@ -49,9 +49,12 @@ RANKS = [
         "progress",
         "_lanes",
         "_vectors",
+        "vae.formulas",
+        "vae.layers.convolution_tables",
     },
     {"_cpu", "_cuda"},
-    {"_products", "rbm.units.rows"},
+    {"_products", "rbm.units.rows", "vae.panels"},
+    {"vae.objective", "vae.layers.convolution_kernels"},
     {
         "rng.cpu",
         "rng.cuda",
@@ -80,7 +83,15 @@ RANKS = [
     {"stats.blocking", "stats.blocks", "stats.burn_in", "stats.correlation", "stats.r_hat"},
     {"stats.resampling", "stats.diagnosis"},
     {"stats.__init__", "replicas"},
-    {"ising.lattice", "rbm.units.kinds", "long_sums"},
+    {"ising.lattice", "rbm.units.kinds", "long_sums", "vae.layers.base", "vae.initial", "vae.gaussian"},
+    {"vae.layers.activation", "vae.layers.convolution", "vae.layers.dense", "vae.layers.shaping"},
+    {"vae.layers.__init__"},
+    {"vae.network", "vae.decoders"},
+    {"vae.architecture"},
+    {"vae.model"},
+    {"vae.bound", "vae.latent"},
+    {"vae.likelihood", "vae.mixture", "vae.training"},
+    {"vae.quadrature"},
     {"rbm.units.__init__", "rbm.symmetry", "ising.walkers", "ising.bit_sliced.layout"},
     {"rbm.model", "ising.bit_sliced.walkers", "ising.cluster.walkers"},
     {"rbm.chains", "rbm.gradient", "rbm.sums.tables", "ising.methods"},
@@ -101,7 +112,7 @@ RANKS = [
     {"ising.sampling", "rbm.sampling"},
     {"rbm.training"},
     {"rbm.maximum_likelihood"},
-    {"ising.__init__", "rbm.__init__"},
+    {"ising.__init__", "rbm.__init__", "vae.__init__"},
     {"provenance", "observables.averages", "observables.blocks"},
     {"observables.histograms", "observables.spatial"},
     {"observables.__init__"},
@@ -112,6 +123,8 @@ RANKS = [
     {"reweighting.__init__"},
     {
         "results.__init__",
+        "results.autoencoders",
+        "results.draws",
         "results.exchange",
         "results.files",
         "results.groups",
@@ -124,6 +137,8 @@ RANKS = [
         "results.study",
     },
     {"evaluation"},
+    {"figures"},
+    {"report_vae"},
     {"report", "info"},
     {
         "cli.__init__",
@@ -134,6 +149,9 @@ RANKS = [
         "cli.rbm",
         "cli.training",
         "cli.units",
+        "cli.vae",
+        "cli.vae_models",
+        "cli.vae_training",
     },
 ]
 RANK = {module: rank for rank, modules in enumerate(RANKS) for module in modules}
@@ -185,8 +203,8 @@ def test_imports_run_one_way(module):
 @pytest.mark.parametrize("module", sorted(RANK))
 def test_rooms_do_not_import_each_other(module):
     room = module.split(".")[0]
-    if "." in module and room in ("ising", "rbm"):
-        assert not {other.split(".")[0] for other in imported(module)} & ({"ising", "rbm"} - {room})
+    if "." in module and room in ("ising", "rbm", "vae"):
+        assert not {other.split(".")[0] for other in imported(module)} & ({"ising", "rbm", "vae"} - {room})
 
 
 @pytest.mark.parametrize("module", MODULES)

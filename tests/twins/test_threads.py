@@ -6,7 +6,7 @@ import sys
 
 CODE = """
 import hashlib, numba, numpy as np
-from mcgen import ising, rbm, rng
+from mcgen import ising, rbm, rng, vae
 assert numba.get_num_threads() == int(__import__("os").environ["NUMBA_NUM_THREADS"])
 
 def show(name, *arrays):
@@ -36,6 +36,15 @@ show("mixture", *rbm.exact.visible_moments(mixture), rbm.exact.sample(mixture, 5
 for hidden in ("gaussian", "relu", rbm.Potts(3)):
     pair = rbm.RBM.random(30, 12, seed=1, scale=0.3, visible="spin", hidden=hidden)
     show(str(hidden), rbm.sample(pair, n_chains=100, n_draws=2, thin=2, burn_in=5, seed=6).free_energy)
+spins = (rng.words(1, 0, 500, 16) % 2).astype(np.int8) * 2 - 1
+net = vae.VAE(n_features=16, hidden=(40, 30), n_latent=3, decoder="spin", seed=1)
+for objective, n_draws in (("elbo", 2), ("importance", 5)):
+    fit = vae.train(net, spins, epochs=2, batch_size=100, objective=objective, n_draws=n_draws, clip=1.0, seed=2)
+    show(f"vae {objective}", fit.model.parameters)
+show("vae log p", vae.log_likelihood(net, spins[:50], n_importance=200, seed=3), vae.elbo(net, spins, seed=3).total)
+lattice_net = vae.VAE(hidden=(8,), n_latent=1, decoder="spin", convolution=vae.Convolution((4, 4, 1), (9,), 3, 2, "periodic"))
+show("vae convolution", vae.train(lattice_net, spins, epochs=1, batch_size=100, seed=2).model.parameters)
+show("vae quadrature", vae.log_probabilities(lattice_net, tolerance=1e-3).value)
 tied = rbm.RBM.symmetric((4, 5), n_filters=1, seed=1, visible="bernoulli")
 show("log Z", rbm.exact.log_partition(model))
 show("moments", *rbm.exact.negative_phase(model))
@@ -64,5 +73,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 37
+    assert len(one.splitlines()) == 42
     assert run(2) == one

@@ -1,0 +1,219 @@
+"""Figures of trained autoencoders: learning curves, latent space, generated configurations, observables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from mcgen import figures, results, rng, vae
+from mcgen.errors import InputError
+from mcgen.results import Study
+
+# Rows of data in a latent plane, and configurations in a mosaic.
+MOST_POINTS, MOST_TILES = 2000, 36
+# Decoded points along each side of a plane of latents, in quantiles of the prior.
+GRID = 9
+
+Tables = Sequence[tuple[float | None, np.ndarray]]
+
+
+def load_tables(study: Study, data: str | Path) -> Tables:
+    """Rows of data and their temperatures, for `draw`.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    InputError
+        If the rows do not fit the models.
+    """
+    net = study.models[0]
+    kind = net.decoder_kind
+    tables = []
+    for temperature, rows, _ in results.load_rows(data, kind.name != "spin"):
+        if rows.shape[1] != net.n_features:
+            raise InputError(
+                f"{data} has rows of {rows.shape[1]} numbers, and the models {net.n_features} features; give the data "
+                "that they were trained on"
+            )
+        if kind.name == "bernoulli" and rows.min() < 0:
+            rows = (rows + 1) // 2
+        if kind.name == "spin" and rows.min() >= 0:
+            rows = 2 * rows - 1
+        tables.append((temperature, rows[:: -(-len(rows) // MOST_POINTS)]))
+    return tables
+
+
+def draw(study: Study, tables: Tables = ()) -> Figure:
+    """The report of autoencoders as a matplotlib figure: a row of panels for each model, and the observables below.
+
+    The panels are the learning curves; the KL divergence of each latent variable from the prior, in colour where it is
+    active; the plane of the two latents with the largest one, with a point for each row at the mean of q(z | x), and
+    its colour the mean of the row's features; what the decoder makes of this plane, the other latents being 0; and
+    generated configurations. Rows are those of the tables or, without them, generated.
+
+    Parameters
+    ----------
+    study : Study
+        With trained autoencoders.
+    tables : sequence of (temperature or None, rows)
+        Rows of data; see `load_tables`.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import report_vae, vae
+    >>> from mcgen.results import as_study
+    >>> net = vae.VAE(n_features=4, hidden=(8,), n_latent=2, seed=0)
+    >>> fit = vae.train(net, np.array([[0, 0, 1, 1], [1, 1, 0, 0]] * 20), epochs=2)
+    >>> len(report_vae.draw(as_study(fit)).subfigs)
+    1
+    """
+    rows = figures.kept_rows(len(study.trained))
+    has_observables = figures.has_observables(study)
+    heights = [3.8] * len(rows) + [5.0] * has_observables
+    figure = Figure(figsize=(19, sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for part, k in zip(parts, rows, strict=False):
+        fit, temperatures = study.trained[k], _temperatures(study, k)
+        part.suptitle(_title(fit.model, temperatures), fontsize=12, fontweight="bold")
+        _panels(part.subplots(1, 5), fit, temperatures, study.lattice, tables)
+    if has_observables:
+        figures.observables(parts[-1], study)
+    return figure
+
+
+def _temperatures(study: Study, k: int) -> tuple[float, ...]:
+    """Those of model k: all of a conditional model, at most one of others."""
+    if isinstance(study.models[k], vae.ConditionalVAE) and len(study.models) == 1:
+        return study.temperatures
+    return study.temperatures[k : k + 1]
+
+
+def _title(net: vae.Autoencoder | vae.VAE, temperatures: Sequence[float]) -> str:
+    label = f"T = {', '.join(f'{one:g}' for one in temperatures)},  " if temperatures else ""
+    hidden = " - ".join(map(str, net.hidden)) or "no"
+    words = (
+        f"{label}{type(net).__name__} of {net.n_features} features and {net.n_latent} latents, hidden layers: {hidden}"
+    )
+    return words + ", convolutional" * (net.convolution is not None)
+
+
+def _panels(panels: np.ndarray, fit: vae.Fit, temperatures: Sequence[float], lattice: object, tables: Tables) -> None:
+    curve, bars, plane, decoded, generated = panels
+    net = fit.model
+    learning_curve(curve, fit)
+    if not isinstance(net, vae.VAE):
+        for axes in (bars, plane, decoded, generated):
+            figures.say(axes, "an autoencoder has\nno distribution of latents")
+        return
+    conditions = _conditions(net, temperatures)
+    if conditions is None:
+        for axes in (bars, plane, decoded, generated):
+            figures.say(axes, "the conditions that the model\nhas learned are not in the file")
+        return
+    shown = conditions[figures.kept_rows(len(conditions))]
+    states = [net.sample(MOST_POINTS // len(shown), rng.derive(0, n), one) for n, one in enumerate(shown)]
+    source = [(one, rows) for temperature, rows in tables for one in _matching(net, temperature, temperatures)]
+    words = "data" if source else "generated configurations"
+    source = source or [*zip(shown, states, strict=True)]
+    x = np.concatenate([rows for _, rows in source])
+    condition = None if not net.n_conditions else np.repeat([one for one, _ in source], [len(r) for _, r in source], 0)
+    mean, log_std = net.encode(x, condition)
+    kl = np.array([vae.standard_gaussian_kl(mean[:, [k]], log_std[:, [k]]).mean() for k in range(net.n_latent)])
+    used = np.argsort(-kl, kind="stable")[:2]
+    active_latents(bars, kl, mean.var(axis=0) > vae.training.ACTIVE_VARIANCE)
+    latent_plane(plane, mean, used, x.mean(axis=1, dtype=np.float64), words)
+    tile = figures.tile_shape(net.n_features, lattice)
+    middle = shown[len(shown) // 2]
+    decoded_plane(decoded, net, used, tile, middle)
+    if len(temperatures) > 1:
+        decoded.set_title(f"{decoded.get_title()}\nT = {middle[0]:g}", fontsize=10)
+    each = MOST_TILES // len(shown)
+    title = "Generated configurations" + "\nfrom the first temperature to the last" * (len(shown) > 1)
+    low, high = _range(net, x)
+    image = figures.mosaic(np.concatenate([one[:each] for one in states]).astype(float), tile)
+    figures.show_mosaic(generated, image, title, "Greys", low, high, bar=False)
+
+
+def _conditions(net: vae.VAE, temperatures: Sequence[float]) -> np.ndarray | None:
+    """What to generate at: an array of conditions; [None] for a model without; None where they are not known."""
+    if not net.n_conditions:
+        return np.array([None])
+    if net.n_conditions != 1 or not temperatures:
+        return None
+    return np.array(temperatures)[:, None]
+
+
+def _matching(net: vae.VAE, temperature: float | None, temperatures: Sequence[float]) -> list:
+    """The condition of rows at a temperature, if the model is for it: a list of one, or empty."""
+    if net.n_conditions:
+        return [] if temperature is None else [np.array([temperature])]
+    known = not temperatures or temperature is None or abs(temperature - temperatures[0]) < 1e-9
+    return [None] if known else []
+
+
+def _range(net: vae.VAE, x: np.ndarray) -> tuple[float, float]:
+    """What is white and what is black."""
+    return {"spin": (-1, 1), "bernoulli": (0, 1)}.get(net.decoder_kind.name, (x.min(), x.max()))
+
+
+def learning_curve(axes: Axes, fit: vae.Fit) -> None:
+    """Bound and reconstruction of training and validation rows, with their signs turned, and the KL divergence."""
+    history = fit.history
+    lines = []
+    for name, color, label in (("bound", "tab:red", "-bound"), ("reconstruction", "tab:blue", "-reconstruction")):
+        lines += axes.plot(history["epoch"], -history[name], color=color, label=label)
+        judged = -history[f"validation_{name}"]
+        if np.isfinite(judged).any():
+            lines += axes.plot(history["epoch"], judged, color=color, linestyle="--", label=f"{label}, validation")
+    other = axes.twinx()
+    lines += other.plot(history["epoch"], history["kl"], color="tab:gray", linewidth=1, label="KL(q || prior), right")
+    other.set_ylabel("KL divergence, nats", color="tab:gray")
+    other.tick_params(axis="y", colors="tab:gray")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("nats per row")
+    axes.set_title("Learning curves", fontsize=10)
+    axes.legend(handles=lines, fontsize=7)
+
+
+def active_latents(axes: Axes, kl: np.ndarray, active: np.ndarray) -> None:
+    """The KL divergence of each latent, in colour where it is active."""
+    axes.bar(np.arange(len(kl)), kl, color=np.where(active, figures.COLORS["model"], "lightgray"))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("latent")
+    axes.set_ylabel("KL divergence, nats")
+    axes.set_title(f"{active.sum()} of {len(kl)} latents active", fontsize=10)
+
+
+def latent_plane(axes: Axes, mean: np.ndarray, used: np.ndarray, color: np.ndarray, words: str) -> None:
+    """Rows at their latent means; with one latent, against what is the colour otherwise."""
+    y = mean[:, used[1]] if len(used) > 1 else color
+    points = axes.scatter(mean[:, used[0]], y, c=color, s=4, cmap="coolwarm")
+    axes.set_xlabel(f"latent {used[0]}")
+    axes.set_ylabel(f"latent {used[1]}" if len(used) > 1 else "mean of the features")
+    axes.set_title(f"Latent means of {words}", fontsize=10)
+    axes.figure.colorbar(points, ax=axes, label="mean of the features", shrink=0.8)
+
+
+def decoded_plane(
+    axes: Axes, net: vae.VAE, used: np.ndarray, tile: tuple[int, int], condition: np.ndarray | None
+) -> None:
+    """Means decoded from a grid in the plane of two latents, or along the only one."""
+    title = "Decoded along the latent" if len(used) == 1 else f"Decoded: latents {used[0]} across, {used[1]} up"
+    if len(used) == 1:
+        means = vae.traversal(net, values=np.linspace(-2.0, 2.0, GRID), condition=condition)
+    else:
+        grid = vae.manifold(net, GRID, (int(used[0]), int(used[1])), condition)
+        means = grid.transpose(1, 0, 2)[::-1].reshape(GRID * GRID, -1)  # rows of the image go down
+    low, high = _range(net, means)
+    image = figures.mosaic(means.astype(float), tile, GRID)
+    figures.show_mosaic(axes, image, title, "Greys", low, high, bar=False)

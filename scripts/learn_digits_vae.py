@@ -1,0 +1,285 @@
+"""Learn images of handwritten digits with a variational autoencoder and compare its likelihood with published ones.
+
+Question: does a VAE with the architecture of the literature, trained by mcgen, reach the published likelihood of test
+images?
+
+PATH is the training data and, further on, validation and test data: TRAIN, TRAIN TEST or TRAIN VALIDATION TEST; of a
+single file the last sixth is the test. Formats: MNIST's idx (.gz or not), .npy, .npz (one array, or x_train and
+x_test), text with one image a line (.amat) and MATLAB files with an array X. Shades of grey 0 to 255 become 0 to 1;
+--binarize makes them 0 and 1.
+
+By default the model is 784-200-200-50 and the yardstick Burda, Grosse & Salakhutdinov, arXiv:1509.00519 (2016), static
+binarisation: -log p(x) = 88.71 nats a test image by the ELBO, and 87.10 by the importance-weighted bound with 50 draws,
+both after 3280 epochs with batches of 20. log p(x) is estimated by importance sampling, from below. With --notes it is
+784-256-128-16 as in the lecture notes, 20 epochs of Adam with batches of 128: 86.31 nats of validation loss, -ELBO, on
+images that are cut at half of white (--binarize threshold).
+
+Expected: nats near the published ones; they fall with the number of epochs. Time: --time-limit, which ends the training
+after an epoch; --resume goes on from the HDF5 file, to the same bits as without the break.
+
+    python scripts/learn_digits_vae.py train.amat valid.amat test.amat --time-limit 60
+    python scripts/learn_digits_vae.py train.amat test.amat --objective importance --draws-per-row 50 --schedule burda
+    python scripts/learn_digits_vae.py train-images-idx3-ubyte.gz t10k-images-idx3-ubyte.gz --notes --binarize threshold
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+import time
+
+import numpy as np
+from matplotlib.figure import Figure
+from vae_parts.images import BINARIZATIONS, FORMATS, binarized, read_images, tiles
+
+from mcgen import evaluation, report, results, rng, stats, vae
+from mcgen.errors import FileError, InputError, McgenError
+from mcgen.progress import progress
+
+NOTES = {"hidden": [256, 128], "latent": 16, "activation": "relu", "batch_size": 128, "epochs": 20}
+NOTES |= {"learning_rate": 1e-3, "final_learning_rate": 1e-3, "schedule": "geometric", "objective": "elbo"}
+NOTES_LOSS = 86.31
+# -log p(x) of a test image in nats by draws k (Burda et al. 2016, static binarisation, one stochastic layer).
+PUBLISHED = {("elbo", 1): 88.71, ("importance", 1): 88.71, ("importance", 5): 87.63, ("importance", 50): 87.10}
+BURDA_STAGES, BURDA_EPOCHS = 8, 3280
+MINUTES_BETWEEN_FILES = 10.0
+# Draws for the ELBO of a test image: one more error that need not be seen.
+ELBO_DRAWS = 10
+TEST_SHARE = 6
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="TRAIN, TRAIN TEST or TRAIN VALIDATION TEST")
+    parser.add_argument("--format", default="guess", choices=FORMATS, help="of all files")
+    parser.add_argument("--binarize", default="no", choices=BINARIZATIONS, help="grey: cut at 1/2, or drawn once")
+    parser.add_argument("--notes", action="store_true", help="architecture and training of the lecture notes")
+    parser.add_argument("--hidden", type=int, nargs="*", default=[200, 200], help="widths of the encoder's layers")
+    parser.add_argument("--latent", type=int, default=50, help="latent variables")
+    parser.add_argument("--activation", default="tanh", help="of the hidden layers")
+    parser.add_argument("--objective", default="elbo", choices=("elbo", "importance"), help="the bound to climb")
+    parser.add_argument("--draws-per-row", type=int, default=1, help="draws k for each image of a batch")
+    parser.add_argument("--batch-size", type=int, default=100, help="images of a step")
+    parser.add_argument("--epochs", type=int, default=200, help="passes through the training data")
+    parser.add_argument(
+        "--schedule", default="geometric", choices=("geometric", "burda"),
+        help="learning rates from first to final, or 0.001 * 10^(-i/7) in stages i = 0 ... 7 as long as 3^i",
+    )  # fmt: skip
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the first epoch")
+    parser.add_argument("--final-learning-rate", type=float, default=1e-4, help="at the last epoch")
+    parser.add_argument("--time-limit", type=float, default=math.inf, help="minutes of training")
+    parser.add_argument("--importance", type=int, default=5000, help="draws for log p(x) of a test image")
+    parser.add_argument("--seed", type=int, default=1, help="0 to 2**64 - 1")
+    parser.add_argument("--output", default="learn_digits_vae.h5", help="HDF5 file of model, training and results")
+    parser.add_argument("--figure", default="learn_digits_vae.png", help="figure of the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--resume", action="store_true", help="go on with the training in the HDF5 file")
+    if parser.parse_args(argv).notes:
+        parser.set_defaults(**NOTES)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    arguments = parse(argv)
+    start = time.monotonic()
+    try:
+        again = arguments.overwrite or arguments.resume
+        results.check_output(arguments.output, again)
+        report.check_output(arguments.figure, again)
+        rates = learning_rates(arguments)
+        before = read_fit(arguments.output, rates) if arguments.resume else None
+        train, validation, test = read_data(arguments)
+        shown = 0 if validation is None else len(validation)
+        print(f"{len(train)} images to learn from, {shown} to validate, {len(test)} to test")
+        net = vae.VAE(
+            train.shape[1], tuple(arguments.hidden), arguments.latent, activation=arguments.activation,
+            seed=rng.derive(arguments.seed, 0),
+        )  # fmt: skip
+        fit, by_hand = learn(net, train, validation, arguments, rates, before, start)
+        save(arguments, fit)  # it cannot get lost any more
+        measured = measure(fit.model, test, arguments)
+        save(arguments, fit, measured)
+        print("\n" + table(fit, measured, arguments))
+        draw(arguments.figure, fit, test, measured, arguments.seed)
+    except McgenError as error:
+        print(f"learn_digits_vae: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"learn_digits_vae: interrupted; {arguments.output} has what was written before, if anything",
+            file=sys.stderr,
+        )
+        return 130
+    words = f", interrupted after epoch {fit.state.epoch}; go on with --resume" if fit.interrupted else ""
+    print(f"\nwrote {arguments.output} and {arguments.figure} in {time.monotonic() - start:.0f} s{words}")
+    return 130 if by_hand else 0
+
+
+def learning_rates(arguments: argparse.Namespace) -> np.ndarray:
+    """The learning rate of each epoch."""
+    n = arguments.epochs
+    if n < 1:
+        raise InputError(f"--epochs {n} is too small; give at least 1")
+    epochs = np.arange(n)
+    if arguments.schedule == "geometric":
+        first, final = arguments.learning_rate, arguments.final_learning_rate
+        if first <= 0 or final <= 0:
+            raise InputError(f"--learning-rate {first:g} {final:g} is not positive; give numbers above 0")
+        return first * (final / first) ** (epochs / max(1, n - 1))
+    # Stage i begins when (3^i - 1) / 2 of 3280 epochs are over; with fewer epochs all stages are as much shorter.
+    begins = (3 ** np.arange(BURDA_STAGES) - 1) // 2
+    stage = np.searchsorted(begins, epochs * BURDA_EPOCHS // n, side="right") - 1
+    return 1e-3 * 10.0 ** (-stage / (BURDA_STAGES - 1))
+
+
+def read_fit(path: str, rates: np.ndarray) -> vae.Fit:
+    """The training to go on with."""
+    trained = results.load_study(path).trained
+    if len(trained) != 1 or not isinstance(trained[0], vae.Fit):
+        raise FileError(f"{path} holds no training of an autoencoder; give the --output of this script")
+    done = trained[0].history["learning_rate"]
+    if not np.array_equal(done, rates[: len(done)]):
+        raise InputError(
+            f"the {len(done)} epochs in {path} had other learning rates; give the same --epochs, --schedule and rates"
+        )
+    return trained[0]
+
+
+def learn(
+    net: vae.VAE, train: np.ndarray, validation: np.ndarray | None, arguments: argparse.Namespace, rates: np.ndarray,
+    fit: vae.Fit | None, start: float,
+) -> tuple[vae.Fit, bool]:  # fmt: skip
+    """Epoch by epoch, until all are done, the time is up or Ctrl-C, which the second result tells.
+
+    A file is written now and then.
+    """
+    written, longest = time.monotonic(), 0.0
+    done = 0 if fit is None else fit.state.epoch
+    with progress(len(rates), "training", True, done) as bar:
+        for epoch in range(done, len(rates)):
+            began = time.monotonic()
+            rate = float(rates[epoch])
+            if fit is not None:  # vae.train goes on with the same arguments only
+                fit = dataclasses.replace(fit, settings=fit.settings | {"learning_rate": rate})
+            fit = vae.train(
+                net, train, epoch + 1, arguments.batch_size, rate, objective=arguments.objective,
+                n_draws=arguments.draws_per_row, validation=validation, seed=rng.derive(arguments.seed, 1), resume=fit,
+            )  # fmt: skip
+            now = time.monotonic()
+            longest = max(longest, now - began)
+            if fit.interrupted:
+                return fit, True
+            if epoch + 1 < len(rates) and now + longest > start + 60 * arguments.time_limit:
+                return dataclasses.replace(fit, interrupted=True), False
+            if now > written + 60 * MINUTES_BETWEEN_FILES:
+                save(arguments, dataclasses.replace(fit, interrupted=True))
+                written = now
+            bar.update(1)
+    return dataclasses.replace(fit, interrupted=False), False
+
+
+def measure(net: vae.VAE, test: np.ndarray, arguments: argparse.Namespace) -> dict[str, float]:
+    """-log p(x) of the test images with the error of importance sampling, its bias, and -ELBO; nats an image."""
+    seeds = rng.derive(arguments.seed, 2), rng.derive(arguments.seed, 3)
+    found = vae.importance_estimate(net, test, arguments.importance, seed=seeds[0], progress=True)
+    bound = vae.elbo(net, test, n_draws=ELBO_DRAWS, seed=seeds[1])
+    root = math.sqrt(len(test))
+    return {
+        "test_loss": -float(found.value.mean()),
+        "test_loss_error": float(np.sqrt(np.mean(found.error**2)) / root),
+        "test_loss_bias": float(np.mean(found.error**2) / 2),
+        "test_loss_scatter": float(found.value.std(ddof=1) / root),
+        "test_negative_elbo": -float(bound.total.mean()),
+        "test_reconstruction": -float(bound.reconstruction.mean()),
+        "test_kl": float(bound.kl.mean()),
+    }
+
+
+def save(arguments: argparse.Namespace, fit: vae.Fit, measured: dict[str, float] | None = None) -> None:
+    """Write all that there is; the first file was checked before work started."""
+    columns = evaluation.columns([measured]) if measured else {}
+    study = results.Study(models=(fit.model,), trained=(fit,), observables=columns)
+    status = "interrupted" if fit.interrupted else "complete"
+    results.save(arguments.output, study, True, vars(arguments), status)
+
+
+def table(fit: vae.Fit, measured: dict[str, float], arguments: argparse.Namespace) -> str:
+    """What was reached, beside what was published."""
+    last = {name: float(values[-1]) for name, values in fit.history.items()}
+    loss = stats.format_error(measured["test_loss"], measured["test_loss_error"])
+    lines = {
+        "epochs": f"{fit.state.epoch} of {arguments.epochs}",
+        "training loss (minus the bound), last epoch": f"{-last['bound']:.3f}",
+        "validation loss (-ELBO), last epoch": f"{-last['validation_bound']:.3f}",
+        "test: -ELBO": f"{measured['test_negative_elbo']:.3f}",
+        "      of it reconstruction and KL": f"{measured['test_reconstruction']:.3f}, {measured['test_kl']:.3f}",
+        f"test: -log p(x), {arguments.importance} draws": f"{loss}, too high by about {measured['test_loss_bias']:.3f}",
+        "      scatter of the test images": f"{measured['test_loss_scatter']:.3f}",
+        "latents in use": f"{last['active_units']:.0f} of {fit.model.n_latent}",
+    }
+    if arguments.notes:
+        lines["lecture notes: validation loss, cut at 1/2"] = f"{NOTES_LOSS}"
+    elif (fit.model.hidden, fit.model.n_latent) == ((200, 200), 50):
+        published = PUBLISHED.get((arguments.objective, arguments.draws_per_row))
+        if published:
+            lines["Burda et al.: -log p(x), static binarisation"] = f"{published}"
+    if math.isnan(last["validation_bound"]):
+        del lines["validation loss (-ELBO), last epoch"]
+    width = max(map(len, lines))
+    return "nats an image; error in brackets: that of importance sampling\n" + "\n".join(
+        f"{name:{width}}  {value}" for name, value in lines.items()
+    )
+
+
+def draw(path: str, fit: vae.Fit, test: np.ndarray, measured: dict[str, float], seed: int) -> None:
+    """Learning curve, images of the model, test images with their reconstructions, and the plane of two latents."""
+    has_plane = fit.model.n_latent == 2
+    figure = Figure(figsize=(24 if has_plane else 18, 6), layout="constrained")
+    curve, *sheets = figure.subplots(1, 4 if has_plane else 3)
+    curve.plot(fit.history["epoch"], -fit.history["bound"], label="training")
+    if np.isfinite(fit.history["validation_bound"]).any():
+        curve.plot(fit.history["epoch"], -fit.history["validation_bound"], label="validation, -ELBO")
+    curve.axhline(measured["test_loss"], color="black", linewidth=1, label="test, -log p(x)")
+    curve.set(xlabel="epoch", ylabel="loss, nats an image")
+    curve.legend()
+    some = test[:50]
+    pairs = np.stack([some, fit.model.reconstruct(some)], axis=1).reshape(-1, test.shape[1])
+    panels = {
+        "drawn from the model": fit.model.sample(100, rng.derive(seed, 4)),
+        "test images and reconstructions": pairs,
+    }
+    if has_plane:
+        panels["the plane of the latents"] = vae.manifold(fit.model, 20).reshape(400, -1)
+    side = math.isqrt(test.shape[1])
+    shape = (side, side) if side * side == test.shape[1] else (1, test.shape[1])
+    for axes, (title, rows) in zip(sheets, panels.items(), strict=True):
+        axes.imshow(tiles(rows.reshape(-1, *shape).astype(float), 0.5), cmap="gray_r", vmin=0, vmax=1)
+        axes.set(title=title, xticks=[], yticks=[])
+    with results.written_beside(report.check_output(path, True)) as beside:
+        figure.savefig(beside, format=str(path).rpartition(".")[2].lower(), dpi=110)
+
+
+def read_data(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Images to learn from, to validate (or None) and to test, each (n_rows, n_pixels)."""
+    tables = [rows for path in arguments.paths for rows in read_images(path, arguments.format)]
+    if len(tables) > 3:
+        raise InputError(
+            f"{len(tables)} tables of images are too many; give TRAIN, TRAIN TEST or TRAIN VALIDATION TEST"
+        )
+    if len({rows.shape[1] for rows in tables}) > 1:
+        raise InputError(f"images have {[rows.shape[1] for rows in tables]} pixels; give files of the same kind")
+    tables = [binarized(rows, arguments.binarize, rng.derive(arguments.seed, 10 + k)) for k, rows in enumerate(tables)]
+    if len(tables) == 1:
+        n_test = len(tables[0]) // TEST_SHARE
+        if n_test < 2:
+            raise InputError(f"{arguments.paths[0]} has {len(tables[0])} images; give at least {2 * TEST_SHARE}")
+        tables = [tables[0][:-n_test], tables[0][-n_test:]]
+    return tables[0], tables[1] if len(tables) == 3 else None, tables[-1]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
