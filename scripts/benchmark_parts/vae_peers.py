@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numba
 import numpy as np
 
+from benchmark_parts.apart import apart
 from benchmark_parts.measuring import installed
 from benchmark_parts.products import as_many_threads
 from mcgen import optim, rng, vae
@@ -219,15 +220,15 @@ def torch_mm(model: vae.VAE, x: np.ndarray, batch: int) -> Callable[[int], list[
 
 
 def peers() -> dict[str, tuple[Callable[..., Run], ...]]:
-    """The peers that are installed, by their names."""
+    """The peers that are installed, by their names, each in a process of its own."""
     if not installed("torch"):
         return {}
     return {
-        "torch": (torch_adam, torch_adam_channels_last),
-        "torch fused": (torch_fused, torch_fused_channels_last),
+        "torch": (apart(torch_adam), apart(torch_adam_channels_last)),
+        "torch fused": (apart(torch_fused), apart(torch_fused_channels_last)),
     }
 
 
 def floors() -> tuple[Callable[..., Callable[[int], list[np.ndarray]]], ...]:
     """The ways to compute the products, of which the quickest counts."""
-    return (numpy_matmul, torch_mm) if installed("torch") else (numpy_matmul,)
+    return (numpy_matmul, apart(torch_mm)) if installed("torch") else (numpy_matmul,)

@@ -82,7 +82,8 @@ def test_docstrings_name_every_parameter(name):
 MAIN = """
 ising.sample ising.exact.log_partition rbm.sample rbm.train rbm.positive_phase rbm.negative_phase
 rbm.exact.log_partition rbm.exact.gradient results.save stats.mean stats.jackknife stats.bootstrap stats.blocking
-stats.split_r_hat stats.check_burn_in vae.train vae.importance_estimate vae.correlations observables.summary observables.correlations reweighting.combine
+stats.split_r_hat stats.check_burn_in observables.summary observables.correlations reweighting.combine
+vae.train vae.importance_estimate vae.correlations
 """
 
 
