@@ -46,23 +46,11 @@ def test_the_bias_of_importance_sampling_is_taken_off(monkeypatch):
     expected = {"kl_divergence": 0.75, "kl_divergence_error": 0.1, "kl_divergence_bias": 0.25}
     assert script.divergence(None, vae.VAE(6, (8,), 4, "spin"), 10, 0) == expected
 
-    def too_fine(*arguments):
+    def too_fine(*arguments, **settings):
         raise script.SizeError("too many points")
 
     monkeypatch.setattr(script.vae, "kl_divergence", too_fine)
     assert script.divergence(None, vae.VAE(6, (8,), 2, "spin"), 10, 0) == expected
-
-
-def test_probabilities_of_states_are_those_of_the_states():
-    script = load("learn_ising_vae")
-    net = vae.VAE(6, (8,), 2, "spin", seed=4)
-    places = np.array([3, 40, 17])
-    by_quadrature, by_importance = (
-        script.log_probabilities(net, places, {"kl_divergence_bias": bias}, 500) for bias in (0.0, 0.1)
-    )
-    np.testing.assert_allclose(by_quadrature, vae.log_probabilities(net).value[places], rtol=0, atol=1e-3)
-    rows = 2 * (places[:, None] >> np.arange(6) & 1) - 1
-    assert np.array_equal(by_importance, vae.log_likelihood(net, rows, 500))
 
 
 def test_learn_ising_vae(folder, capsys):
@@ -73,8 +61,8 @@ def test_learn_ising_vae(folder, capsys):
     truth = ising.exact.probabilities(lattice, 2.269)
     for name, n_latent, k, objective in (
         ("elbo", 2, 1, "elbo"),
-        ("importance", 2, 10, "importance"),
-        ("more-latents", 4, 10, "importance"),
+        ("importance", 2, 20, "importance"),
+        ("more-latents", 4, 20, "importance"),
     ):
         study = results.load(f"learn_ising_vae-{name}.h5")
         (fit,) = study.trained
@@ -83,7 +71,7 @@ def test_learn_ising_vae(folder, capsys):
         kl, error, bias = (study.exact[f"kl_divergence{end}"][0] for end in ("", "_error", "_bias"))
         if n_latent == 2:
             assert bias == 0
-            assert kl == vae.kl_divergence(truth, fit.model).value
+            assert kl == vae.kl_divergence(truth, fit.model, tolerance=script.TOLERANCE).value
         else:
             found = vae.kl_estimate(truth, fit.model, 5000, seed=99)
             assert 0 < bias < 0.1
@@ -108,7 +96,7 @@ def test_learn_ising_vae_from_rows_of_bits_and_ctrl_c(folder, capsys, monkeypatc
     original = script.vae.train
 
     def only_the_elbo(*arguments, **settings):
-        if settings["objective"] == "importance":
+        if settings.get("objective") == "importance":
             raise KeyboardInterrupt
         assert arguments[1].tolist() == states.tolist()
         return original(*arguments, **settings)
