@@ -61,8 +61,8 @@ def test_learn_ising_vae(folder, capsys):
     truth = ising.exact.probabilities(lattice, 2.269)
     for name, n_latent, k, objective in (
         ("elbo", 2, 1, "elbo"),
-        ("importance", 2, 20, "importance"),
-        ("more-latents", 4, 20, "importance"),
+        ("importance", 2, 50, "importance"),
+        ("more-latents", 4, 50, "importance"),
     ):
         study = results.load(f"learn_ising_vae-{name}.h5")
         (fit,) = study.trained
