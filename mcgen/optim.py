@@ -140,7 +140,7 @@ def adam(decay_mean: float = 0.9, decay_square: float = 0.999, epsilon: float = 
         corrections = (1 / (1 - decay_mean**count), 1 / (1 - decay_square**count))
         for p, *others in zip(parameters, gradient, means, squares, strict=True):
             numbers = np.array((*decays, *corrections, learning_rate, epsilon), p.dtype)
-            _adam_step(*(array.reshape(-1) for array in (p, *others)), *numbers)
+            _adam_step(*(array.reshape(-1) for array in (p, *others)), numbers)
         return count, means, squares
 
     return Optimizer(start, step, step_in_place)
@@ -156,8 +156,13 @@ def _sgd_step(p, g, u, momentum, rate):  # noqa: ANN001, ANN202
 
 
 @_cpu.kernel
-def _adam_step(p, g, m, s, keep_m, take_m, keep_s, take_s, correct_m, correct_s, rate, epsilon):  # noqa: ANN001, ANN202
-    """One step of Adam for each parameter: three arrays read and written and one read, at the speed of the memory."""
+def _adam_step(p, g, m, s, numbers):  # noqa: ANN001, ANN202
+    """One step of Adam for each parameter: three arrays read and written and one read, at the speed of the memory.
+
+    The numbers of `step_in_place` come as one array: what a call costs grows with its arguments.
+    """
+    keep_m, take_m, keep_s, take_s = numbers[0], numbers[1], numbers[2], numbers[3]
+    correct_m, correct_s, rate, epsilon = numbers[4], numbers[5], numbers[6], numbers[7]
     for i in prange(p.shape[0]):
         wide_vectors()
         mean = scalar.running_mean(keep_m, take_m, m[i], g[i])

@@ -185,6 +185,11 @@ class Vector:
         self.dtype = dtype
         self._sums = np.zeros(-(-len(self.used) // NUMBERS_AT_ONCE))
         self.views: list[Views] = []
+        # The memory of each layer, gaps included: what works on all its parameters takes it at once.
+        ends = np.cumsum([0, *(len(layer) for layer in shapes)])
+        self.stretches = [
+            self.memory[starts[first] : starts[end]] for first, end in zip(ends[:-1], ends[1:], strict=True)
+        ]
         places = iter(starts.tolist())
         for layer in shapes:
             self.views.append(

@@ -304,7 +304,7 @@ class _Climber:
         self.moments = [vector.alike() for _ in state.moments]
         for moment, numbers in zip(self.moments, state.moments, strict=True):
             moment.unpack(numbers)
-        arrays = [tuple(tuple(layer.values()) for layer in one.views) for one in (vector, gradient, *self.moments)]
+        arrays = [[(stretch,) for stretch in one.stretches] for one in (vector, gradient, *self.moments)]
         self.parameters, self.gradients, *moments = arrays
         # Of SGD the state of a layer is a tuple of arrays, of Adam a counter and two.
         if len(moments) == 1:
