@@ -1,5 +1,6 @@
 """A network is a list of layers; its parameters are one long vector."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -187,9 +188,7 @@ class Vector:
         self.views: list[Views] = []
         # The memory of each layer, gaps included: what works on all its parameters takes it at once.
         ends = np.cumsum([0, *(len(layer) for layer in shapes)])
-        self.stretches = [
-            self.memory[starts[first] : starts[end]] for first, end in zip(ends[:-1], ends[1:], strict=True)
-        ]
+        self.stretches = [self.memory[starts[first] : starts[end]] for first, end in itertools.pairwise(ends)]
         places = iter(starts.tolist())
         for layer in shapes:
             self.views.append(
