@@ -32,6 +32,14 @@ def positive(name: str, value: object) -> float:
     return number
 
 
+def not_negative(name: str, value: object) -> float:
+    """`value` as a finite float, zero or above."""
+    number = real(name, value)
+    if number < 0:
+        raise InputError(f"{name}={number} is negative; give a number of at least 0")
+    return number
+
+
 def real(name: str, value: object) -> float:
     """`value` as a finite float."""
     try:

@@ -146,6 +146,62 @@ def adam(decay_mean: float = 0.9, decay_square: float = 0.999, epsilon: float = 
     return Optimizer(start, step, step_in_place)
 
 
+def named(optimizer: str, momentum: float) -> Optimizer:
+    """The optimiser that a training is asked for by its name.
+
+    Parameters
+    ----------
+    optimizer : {"adam", "sgd"}
+    momentum : float
+        Of "sgd".
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    InputError
+        If the name is not one of the two, or momentum is out of range.
+
+    Examples
+    --------
+    >>> from mcgen import optim
+    >>> optim.named("adam", 0.5)._fields
+    ('start', 'step', 'step_in_place')
+    """
+    return {"adam": adam(), "sgd": sgd(momentum)}[checks.choice("optimizer", optimizer, ("adam", "sgd"))]
+
+
+def learning_rates(epochs: int, first: float, final: float | None = None) -> np.ndarray:
+    """The learning rate of each epoch of a training, with a geometric change from the first to the final one.
+
+    Parameters
+    ----------
+    epochs : int
+    first, final : float
+        Above 0; without a final one the first stays.
+
+    Returns
+    -------
+    ndarray of float64, shape (epochs,)
+
+    Raises
+    ------
+    InputError
+        If a rate is not positive.
+
+    Examples
+    --------
+    >>> from mcgen import optim
+    >>> optim.learning_rates(3, 0.1, 0.001).round(6).tolist()
+    [0.1, 0.01, 0.001]
+    """
+    first = checks.positive("learning_rate", first)
+    final = first if final is None else checks.positive("final_learning_rate", final)
+    return first * (final / first) ** (np.arange(epochs) / max(1, epochs - 1))
+
+
 @_cpu.kernel
 def _sgd_step(p, g, u, momentum, rate):  # noqa: ANN001, ANN202
     """One step of SGD for each parameter."""

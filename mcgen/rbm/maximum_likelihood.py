@@ -119,9 +119,7 @@ def maximum_likelihood(
             "with finitely many states for one layer"
         )
     v = model.check_rows(v)
-    l2 = checks.real("l2", l2)
-    if l2 < 0:
-        raise InputError(f"l2={l2} is negative; give a number of at least 0")
+    l2 = checks.not_negative("l2", l2)
     tolerance = checks.positive("tolerance", tolerance)
     max_iterations = checks.integer("max_iterations", max_iterations, 1)
     evaluate_every = checks.integer("evaluate_every", evaluate_every, 1)

@@ -15,7 +15,6 @@ from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.sampling import Chains
 
 NEGATIVE_PHASES = ("exact", "cd", "pcd")
-OPTIMIZERS = ("adam", "sgd")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,11 +155,8 @@ def train(
     n_chains = checks.integer("n_chains", n_chains, 1)
     epochs = checks.integer("epochs", epochs, 1)
     batch_size = min(checks.integer("batch_size", batch_size, 1), len(v))
-    learning_rate = checks.positive("learning_rate", learning_rate)
-    final = (
-        learning_rate if final_learning_rate is None else checks.positive("final_learning_rate", final_learning_rate)
-    )
-    step_rule = {"adam": optim.adam(), "sgd": optim.sgd(momentum)}[checks.choice("optimizer", optimizer, OPTIMIZERS)]
+    rates = optim.learning_rates(epochs, learning_rate, final_learning_rate)
+    step_rule = optim.named(optimizer, momentum)
     if validation is not None:
         validation = model.check_rows(validation, "validation")
     evaluate_every = (
@@ -174,7 +170,6 @@ def train(
 
     n_batches = math.ceil(len(v) / batch_size)
     checks.integer("epochs * batches * gibbs_steps", epochs * n_batches * gibbs_steps, 1, rng.LARGEST_WORD)
-    rates = learning_rate * (final / learning_rate) ** (np.arange(epochs) / max(1, epochs - 1))
     evaluator = _Evaluator(model, v, truth, device)
     first_rows = rng.permutation(seed, rng.purpose.TRAINING_CHAINS, len(v))
     chains = Chains(v[np.resize(first_rows, n_chains)], rng.derive(seed, 0))

@@ -72,23 +72,15 @@ class Passes:
         inputs, conditions = self._array("inputs"), self._array("condition")
         panels.fill(conditions, 0, condition, order)
         panels.repeat(self._arrays_of_z()[:, net.n_latent :], conditions, net.n_conditions)
-        if net.convolution is None:
-            panels.fill(inputs, 0, x, order)
-            panels.repeat(inputs[:, net.n_features :], conditions, net.n_conditions)
-        else:
-            height, width, channels = net.convolution.shape
-            step = channels + net.n_conditions
-            for pixel in range(height * width):
-                data = self._array("data")[:, pixel * channels :]
-                panels.repeat(inputs[:, pixel * step :], data, channels)
-                panels.repeat(inputs[:, pixel * step + channels :], conditions, net.n_conditions)
+        n_pixels = net.n_features // net.n_channels
+        panels.join_channels(inputs, self._array("data"), net.n_channels, conditions, net.n_conditions, n_pixels)
 
     def _arrays_of_z(self) -> np.ndarray:
         return self._array("z", self.n_draws)
 
-    def encode(self, training: bool = False) -> np.ndarray:
+    def encode(self) -> np.ndarray:
         """The encoder's outputs: means and log standard deviations, or codes."""
-        self.head = self.net.encoder.forward(self._array(self._inputs), self.parameters[0], self._encoding, training)
+        self.head = self.net.encoder.forward(self._array(self._inputs), self.parameters[0], self._encoding)
         return self.head
 
     def draw(self, stream: tuple[int, int, int], step: int) -> None:
@@ -103,9 +95,9 @@ class Passes:
         """The code itself as latent vector, as an Autoencoder has it."""
         panels.repeat(self._arrays_of_z(), self.head, self.net.n_latent)
 
-    def decode(self, scale: float, training: bool = False) -> None:
+    def decode(self, scale: float) -> None:
         """log p(x | z) of all draws, and scale times its gradient by the decoder's outputs."""
-        outputs = self.net.decoder.forward(self._arrays_of_z(), self.parameters[1], self._decoding, training)
+        outputs = self.net.decoder.forward(self._arrays_of_z(), self.parameters[1], self._decoding)
         self.net.decoder_kind.likelihood(
             self._array("parts", self.n_draws), outputs, self._array("data"), self.net.n_features, self.parameters[2],
             scale,
@@ -168,7 +160,7 @@ class Passes:
             self.forces, self.parameters[1], decoder, self._decoding, True, lambda k: after(first + k)
         )
         d_head = self._array("d_head")
-        if net.numbers_per_latent == 1:
+        if not net.is_variational:
             panels.repeat(d_head, dz, net.n_latent)
         else:
             objective.backward_latents(

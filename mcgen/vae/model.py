@@ -68,11 +68,20 @@ class Autoencoding:
         ]
         vector = Vector(self.parameter_shapes, np.dtype(dtype))
         views = self.parts(vector)
-        for index, (network, part) in enumerate(zip((self.encoder, self.decoder), views, strict=False)):
-            for k, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=False)):
-                layer.initialize(shape, part[k], rng.derive(rng.derive(seed, index), k))
+        self.encoder.initialize(views[0], rng.derive(seed, 0))
+        self.decoder.initialize(views[1], rng.derive(seed, 1))
         self.decoder_kind.initialize(views[2])
         self.parameters = _read_only(vector.packed())
+
+    @property
+    def n_channels(self) -> int:
+        """Numbers of a pixel; a row that is no image is one pixel."""
+        return self.n_features if self.convolution is None else self.convolution.shape[2]
+
+    @property
+    def is_variational(self) -> bool:
+        """Whether latent variables are drawn, and not computed."""
+        return self.numbers_per_latent == 2
 
     @property
     def n_parameters(self) -> int:
@@ -146,13 +155,9 @@ class Autoencoding:
         """Rows as the encoder takes them: with their conditions as more features, or as more channels of each pixel."""
         if condition is None:
             return x
-        if self.convolution is None:
-            return np.concatenate([x, condition], axis=1, dtype=self.dtype)
-        height, width, channels = self.convolution.shape
-        image = x.reshape(len(x), height, width, channels)
-        shape = (len(x), height, width, condition.shape[1])
-        more = np.broadcast_to(condition[:, None, None, :], shape)
-        return np.concatenate([image, more], axis=3, dtype=self.dtype).reshape(len(x), -1)
+        pixels = x.reshape(len(x), -1, self.n_channels)
+        more = np.broadcast_to(condition[:, None, :], (*pixels.shape[:2], self.n_conditions))
+        return np.concatenate([pixels, more], axis=2, dtype=self.dtype).reshape(len(x), -1)
 
     def _encoder_outputs(self, x: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
         x = self.check_rows(x)

@@ -79,20 +79,22 @@ class Network:
         ndarray, shape (n_parameters,)
         """
         vector = Vector(self.parameter_shapes, dtype)
-        for k, (layer, shape) in enumerate(zip(self.layers, self.shapes, strict=False)):
-            layer.initialize(shape, vector.views[k], rng.derive(seed, k))
+        self.initialize(vector.views, seed)
         return vector.packed()
+
+    def initialize(self, parameters: list[Views], seed: int) -> None:
+        """Fill the parameters of all layers with their first values."""
+        for k, (layer, shape) in enumerate(zip(self.layers, self.shapes, strict=False)):
+            layer.initialize(shape, parameters[k], rng.derive(seed, k))
 
     def memories(self, dtype: np.dtype, n_rows: int, copies: int = 1) -> list[Memory]:
         """Working memory for batches of up to so many rows."""
         return [Memory(dtype, n_rows, copies) for _ in self.layers]
 
-    def forward(
-        self, x: np.ndarray, parameters: list[Views], memories: list[Memory], training: bool = False
-    ) -> np.ndarray:
+    def forward(self, x: np.ndarray, parameters: list[Views], memories: list[Memory]) -> np.ndarray:
         """The output for the panels x, which may be overwritten by layers that work in place."""
         for k, layer in enumerate(self.layers):
-            x = layer.forward(self.shapes[k], x, parameters[k], memories[k], training)
+            x = layer.forward(self.shapes[k], x, parameters[k], memories[k])
         return x
 
     def backward(

@@ -60,11 +60,6 @@ def to_rows(panels: np.ndarray, n_rows: int, n_features: int, first: int = 0) ->
     return rows
 
 
-def fill(panels: np.ndarray, first: int, rows: np.ndarray, order: np.ndarray) -> None:
-    """Put rows[order] into the features from `first` on."""
-    fill_rows(panels, first, rows, order)
-
-
 @_cpu.helper
 def lanes_used(panel, n_panels, copies, n_rows, width):
     """How many lanes of a panel hold rows."""
@@ -91,7 +86,7 @@ def split(n_rows, n_columns, n_threads):
 
 
 @_cpu.kernel
-def fill_rows(panels, first, rows, order):
+def fill(panels, first, rows, order):
     """panels[p, first + i, lane] = rows[order[p * width + lane], i]; lanes without a row keep what they hold.
 
     One thread takes one panel at a time, eight features of it: a cache line of the rows is read once or twice.
@@ -128,3 +123,21 @@ def repeat(result, panels, n_features):
         for i in range(n_features):
             for lane in range(panels.shape[2]):
                 result[p, i, lane] = panels[p % n, i, lane]
+
+
+@_cpu.kernel
+def join_channels(result, panels, n_channels, more, n_more, n_pixels):
+    """Every pixel of the panels with `more` as further channels, the same for all pixels.
+
+    A row that is no image is one pixel, its features the channels. One thread takes one pixel of a panel at a time.
+    """
+    step = n_channels + n_more
+    for piece in prange(panels.shape[0] * n_pixels):
+        wide_vectors()
+        p, pixel = np.int64(piece) // n_pixels, np.int64(piece) % n_pixels
+        for i in range(n_channels):
+            for lane in range(panels.shape[2]):
+                result[p, pixel * step + i, lane] = panels[p, pixel * n_channels + i, lane]
+        for i in range(n_more):
+            for lane in range(panels.shape[2]):
+                result[p, pixel * step + n_channels + i, lane] = more[p, i, lane]

@@ -14,7 +14,6 @@ from mcgen.vae.model import Autoencoding
 from mcgen.vae.network import Vector
 
 OBJECTIVES = ("elbo", "importance")
-OPTIMIZERS = ("adam", "sgd")
 # A latent is in use if its mean moves with the data by more than this variance (Burda et al. 2016, section 5.2).
 ACTIVE_VARIANCE = 0.01
 # Rows that active units are counted with, where there are no validation rows.
@@ -179,14 +178,14 @@ def train(
     settings |= {"n_rows": len(x)}
     epochs = checks.integer("epochs", epochs, 1)
     batch_size = min(checks.integer("batch_size", batch_size, 1), len(x))
-    rates = _rates(epochs, learning_rate, final_learning_rate)
-    rule = {"adam": optim.adam(), "sgd": optim.sgd(momentum)}[checks.choice("optimizer", optimizer, OPTIMIZERS)]
+    rates = optim.learning_rates(epochs, learning_rate, final_learning_rate)
+    rule = optim.named(optimizer, momentum)
     importance = checks.choice("objective", objective, OBJECTIVES) == "importance"
     n_draws = checks.integer("n_draws", n_draws, 1)
-    beta, free_bits = _not_negative("beta", beta), _not_negative("free_bits", free_bits)
+    beta, free_bits = checks.not_negative("beta", beta), checks.not_negative("free_bits", free_bits)
     warm_up = checks.integer("warm_up", warm_up, 0)
     clip = math.inf if clip is None else checks.positive("clip", clip)
-    if net.numbers_per_latent == 1 and (importance or n_draws > 1):
+    if not net.is_variational and (importance or n_draws > 1):
         raise InputError("an Autoencoder draws no latent variables; leave out objective and n_draws, or use a VAE")
     if importance and (beta != 1 or warm_up or free_bits):
         raise InputError(
@@ -205,7 +204,7 @@ def train(
 
     vector = net.vector()
     gradient = Vector(net.parameter_shapes, net.dtype)
-    state, history = _start(net, vector, rule, resume, settings)
+    state, history = _start(net, vector, resume, settings)
     passes = Passes(net, vector, math.ceil(len(x) / n_batches), n_draws)
     watch = _Watch(net, vector, x, condition, validation, validation_condition, seed)
     stream = (rng.purpose.VAE_NOISE, *key)
@@ -275,15 +274,15 @@ def _look(
 ) -> tuple[float, float, float]:  # fmt: skip
     """The forward pass of a batch: reconstruction, KL divergence and bound per row, ready for the backward pass."""
     passes.load(x, condition, rows)
-    passes.encode(training=True)
+    passes.encode()
     n_rows = len(rows)
-    if passes.net.numbers_per_latent == 1:
+    if not passes.net.is_variational:
         passes.use_code()
-        passes.decode(1 / n_rows, training=True)
+        passes.decode(1 / n_rows)
         reconstruction = float(passes.reconstruction().mean())
         return reconstruction, 0.0, reconstruction
     passes.draw(stream, step)
-    passes.decode(1.0 if importance else 1 / (n_rows * passes.n_draws), training=True)
+    passes.decode(1.0 if importance else 1 / (n_rows * passes.n_draws))
     reconstruction = float(passes.reconstruction().mean())
     kl = passes.sum_latent_kl() / n_rows
     if importance:
@@ -355,19 +354,19 @@ class _Watch:
         """Validation bound (of the ELBO, one draw, always the same noise), and latents in use."""
         sums = np.zeros(2)
         means = np.empty((len(self.x), self.net.n_latent))
-        is_code = self.net.numbers_per_latent == 1
         for batch, start in enumerate(range(0, len(self.x), self.passes.most_rows)):
             rows = np.arange(start, min(start + self.passes.most_rows, len(self.x)))
             self.passes.load(self.x, self.condition, rows)
             self.passes.encode()
             means[rows] = self.passes.latent_means()
             if self.has_validation:
-                if is_code:
-                    self.passes.use_code()
-                else:
+                if self.net.is_variational:
                     self.passes.draw(self.stream, batch)
+                    sums[1] += self.passes.row_kl().sum()
+                else:
+                    self.passes.use_code()
                 self.passes.decode(1.0)
-                sums += self.passes.reconstruction().sum(), 0.0 if is_code else self.passes.row_kl().sum()
+                sums[0] += self.passes.reconstruction().sum()
         with np.errstate(all="ignore"):
             active = float((means.var(axis=0) > ACTIVE_VARIANCE).sum())
         reconstruction, kl = sums / len(self.x) if self.has_validation else (math.nan, math.nan)
@@ -379,9 +378,7 @@ class _Watch:
         }
 
 
-def _start(
-    net: Autoencoding, vector: Vector, rule: optim.Optimizer, resume: Fit | None, settings: dict
-) -> tuple[State, dict[str, list]]:
+def _start(net: Autoencoding, vector: Vector, resume: Fit | None, settings: dict) -> tuple[State, dict[str, list]]:
     """The state to start from and the history so far; sets the vector of parameters."""
     if resume is None:
         zeros = np.zeros(net.n_parameters, net.dtype)
@@ -399,16 +396,3 @@ def _start(
             )
     vector.unpack(resume.state.parameters)
     return resume.state, {name: list(resume.history[name]) for name in COLUMNS}
-
-
-def _rates(epochs: int, first: float, final: float | None) -> np.ndarray:
-    first = checks.positive("learning_rate", first)
-    final = first if final is None else checks.positive("final_learning_rate", final)
-    return first * (final / first) ** (np.arange(epochs) / max(1, epochs - 1))
-
-
-def _not_negative(name: str, value: float) -> float:
-    number = checks.real(name, value)
-    if number < 0:
-        raise InputError(f"{name}={number} is negative; give a number of at least 0")
-    return number

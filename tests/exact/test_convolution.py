@@ -128,7 +128,7 @@ class Passes:
 
     def forward(self, parameters, x):
         self.parameters.unpack(parameters)
-        y = self.network.forward(to_panels(x, self.copies, self.dtype), self.parameters.views, self.memories, True)
+        y = self.network.forward(to_panels(x, self.copies, self.dtype), self.parameters.views, self.memories)
         return to_rows(y, self.n_rows, self.copies, int(np.prod(self.network.output_shape)))
 
     def backward(self, dy):
@@ -281,7 +281,7 @@ for dtype in (np.float32, np.float64):
     parameters.unpack(network.initial(1, dtype))
     memories = network.memories(dtype, 60)
     x = np.random.default_rng(1).normal(size=(60, 180))
-    y = network.forward(panels.from_rows(x, dtype), parameters.views, memories, True).copy()
+    y = network.forward(panels.from_rows(x, dtype), parameters.views, memories).copy()
     dx = network.backward(y.copy(), parameters.views, gradients.views, memories, True)
     y, dx = panels.to_rows(y, 60, 11 * 7 * 2), panels.to_rows(dx, 60, 180)
     print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in (y, dx, gradients.packed())))

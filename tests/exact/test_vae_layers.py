@@ -71,7 +71,7 @@ def test_dense_layers_multiply(dtype, sizes, copies, threads):
     before = numba.get_num_threads()
     numba.set_num_threads(min(threads, before))
     try:
-        y_panels = layer.forward((n_inputs,), x_panels, vector.views[0], memory, True)
+        y_panels = layer.forward((n_inputs,), x_panels, vector.views[0], memory)
         dx_panels = layer.backward((n_inputs,), dy_panels, vector.views[0], gradient.views[0], memory, True)
     finally:
         numba.set_num_threads(before)
@@ -93,7 +93,7 @@ def test_activations_and_their_slopes(name, dtype):
     x = np.concatenate([np.linspace(-6, 6, 60), [-1000.0, -90.0, 90.0, 1000.0]])[:, None].astype(dtype)
     x = x[x != 0][:, None]
     layer, memory = vae.Activation(name), Memory(dtype, len(x))
-    y = layer.forward((1,), panels.from_rows(x, dtype), {}, memory, False)
+    y = layer.forward((1,), panels.from_rows(x, dtype), {}, memory)
     tolerance = {"rtol": 1e-14, "atol": 1e-15} if dtype == np.float64 else {"rtol": 5e-7, "atol": 2e-7}
     exact = x.astype(np.float64)
     np.testing.assert_allclose(panels.to_rows(y, len(x), 1), ACTIVATIONS[name](exact), **tolerance)
@@ -105,7 +105,7 @@ def test_activations_and_their_slopes(name, dtype):
 @pytest.mark.parametrize("name", ["relu", "leaky-relu", "linear"])
 def test_divergence_passes_through_activations(name):
     layer, memory = vae.Activation(name), Memory(np.float64, 1)
-    assert np.isnan(layer.forward((1,), panels.from_rows(np.array([[np.nan]]), np.float64), {}, memory, False)[0, 0, 0])
+    assert np.isnan(layer.forward((1,), panels.from_rows(np.array([[np.nan]]), np.float64), {}, memory)[0, 0, 0])
 
 
 @pytest.mark.parametrize("low", [0, -1])

@@ -56,7 +56,7 @@ class Activation(Layer):
         if not 0 < checks.real("slope", self.slope) < 1:
             raise InputError(f"slope={self.slope} is out of range; give a number above 0 and below 1")
 
-    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory, training: bool) -> np.ndarray:
+    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory) -> np.ndarray:
         """y = f(x), written over x."""
         memory.y = x
         if self.name != "linear":

@@ -30,7 +30,6 @@ class Memory:
 
     def __init__(self, dtype: np.dtype, n_rows: int, copies: int = 1):
         self.dtype, self.n_rows, self.copies = np.dtype(dtype), n_rows, copies
-        self.step, self.stream = 0, (0, 0, 0)  # for layers that draw random numbers: step, and purpose with key
         self._most_rows = n_rows
         self._arrays: dict[str, np.ndarray] = {}
 
@@ -68,8 +67,8 @@ class Layer:
     def initialize(self, shape: Shape, parameters: Views, seed: int) -> None:
         """Fill the parameters with their first values."""
 
-    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory, training: bool) -> np.ndarray:
-        """The output for the panels x, which only activations write over; `training` tells it from use."""
+    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory) -> np.ndarray:
+        """The output for the panels x, which only activations write over."""
         return x
 
     def backward(

@@ -79,7 +79,7 @@ class _Convolution(Layer):
         )
         parameters["bias"][:] = 0
 
-    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory, training: bool) -> np.ndarray:
+    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory) -> np.ndarray:
         """The sums over taps and channels, and the bias."""
         memory.x = x
         inputs, outputs = self.sides(shape)

@@ -63,11 +63,12 @@ class Dense(Layer):
         )
         parameters["bias"][:] = 0
 
-    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory, training: bool) -> np.ndarray:
+    def forward(self, shape: Shape, x: np.ndarray, parameters: Views, memory: Memory) -> np.ndarray:
         """y = W^T x + b."""
         memory.x = x
         y = memory.panels("y", self.n_outputs)
-        forward(y, x, parameters["weights"], parameters["bias"], memory.n_rows, memory.copies, numba.get_num_threads())
+        rows = memory.n_rows, memory.copies, numba.get_num_threads()
+        multiply(y, x, parameters["weights"], False, parameters["bias"], *rows)
         return y
 
     def backward(
@@ -79,83 +80,53 @@ class Dense(Layer):
         if not wants_input:
             return None
         dx = memory.panels("dx", n_features(shape))
-        backward_input(dx, dy, parameters["weights"], memory.array("zero", (1,)), *rows)
+        multiply(dx, dy, parameters["weights"], True, memory.array("zero", (1,)), *rows)
         return dx
 
 
 @_cpu.kernel
-def forward(y, x, weights, bias, n_rows, copies, n_threads):  # noqa: ANN001, ANN201
-    """y[p, j] = bias[j] + sum_i weights[i, j] x[p, i] for every lane of panel p.
+def multiply(result, x, weights, transposed, start, n_rows, copies, n_threads):  # noqa: ANN001, ANN201
+    """result[p, r] = start[r] + sum_k weights[k, r] x[p, k] for every lane of panel p, or with weights[r, k].
 
-    One thread takes a range of outputs j and of panels. A piece of a panel of x stays in the first-level cache for all
-    tiles of outputs; their sums go on from what the pieces before it left.
+    The forward pass, and transposed the gradient by the inputs: the weights are read as they lie in both. One thread
+    takes a range of results r and of panels. A piece of a panel of x stays in the first-level cache for all tiles of
+    results; their sums go on from what the pieces before it left.
 
     Parameters
     ----------
-    y, x : float (n_panels, padded features, width), y is modified
-    weights, bias : float (n_inputs, n_outputs), (n_outputs,)
+    result, x : float (n_panels, padded features, width), result is modified
+    weights : float (n_inputs, n_outputs)
         Followed in memory by as much as one tile reads too many of: see `network.py`.
+    transposed : bool
+    start : float (number of results,) or (1,)
+        A single number stands for all.
     """
-    n_panels, y_features, wide = y.shape
+    n_panels, result_features, wide = result.shape
     n_inputs, n_outputs = weights.shape
-    size = y.itemsize
-    n_tiles = (n_outputs + PRODUCT_ROWS - 1) // PRODUCT_ROWS
+    size = result.itemsize
+    n_results, n_sums = (n_inputs, n_outputs) if transposed else (n_outputs, n_inputs)
+    row_step, term_step = (size * n_outputs, size) if transposed else (size, size * n_outputs)
+    start_step = size if start.shape[0] > 1 else 0
+    n_tiles = (n_results + PRODUCT_ROWS - 1) // PRODUCT_ROWS
     parts, panel_parts = split(n_tiles, n_panels, n_threads)
     for piece in prange(parts * panel_parts):
         part, panel_part = np.int64(piece) // panel_parts, np.int64(piece) % panel_parts
-        for first in range(0, n_inputs, TERMS_AT_ONCE):
-            n_terms = min(TERMS_AT_ONCE, n_inputs - first)
+        for first in range(0, n_sums, TERMS_AT_ONCE):
+            n_terms = min(TERMS_AT_ONCE, n_sums - first)
             for p in range(panel_part * n_panels // panel_parts, (panel_part + 1) * n_panels // panel_parts):
-                vectors = vectors_used(lanes_used(p, n_panels, copies, n_rows, wide), y)
+                vectors = vectors_used(lanes_used(p, n_panels, copies, n_rows, wide), result)
                 for tile in range(part * n_tiles // parts, (part + 1) * n_tiles // parts):
-                    j = tile * PRODUCT_ROWS
+                    r = tile * PRODUCT_ROWS
                     multiply_tile(
-                        y.ctypes.data + size * (p * y_features + j) * wide,
+                        result.ctypes.data + size * (p * result_features + r) * wide,
                         np.int64(size * wide),
-                        bias.ctypes.data + size * j,
-                        np.int64(size),
+                        start.ctypes.data + start_step * r,
+                        np.int64(start_step),
                         np.int64(first == 0),
-                        weights.ctypes.data + size * (first * n_outputs + j),
-                        np.int64(size),
-                        np.int64(size * n_outputs),
+                        weights.ctypes.data + row_step * r + term_step * first,
+                        np.int64(row_step),
+                        np.int64(term_step),
                         x.ctypes.data + size * (p * x.shape[1] + first) * wide,
-                        np.int64(size * wide),
-                        np.int64(n_terms),
-                        np.int64(vectors),
-                        np.int64(size == 4),
-                    )
-
-
-@_cpu.kernel
-def backward_input(dx, dy, weights, zero, n_rows, copies, n_threads):  # noqa: ANN001, ANN201
-    """dx[p, i] = sum_j weights[i, j] dy[p, j]: `forward` with the transposed weights, read as they lie.
-
-    zero : float (1,)
-        A zero for the sums to start from.
-    """
-    n_panels, x_features, wide = dx.shape
-    n_inputs, n_outputs = weights.shape
-    size = dx.itemsize
-    n_tiles = (n_inputs + PRODUCT_ROWS - 1) // PRODUCT_ROWS
-    parts, panel_parts = split(n_tiles, n_panels, n_threads)
-    for piece in prange(parts * panel_parts):
-        part, panel_part = np.int64(piece) // panel_parts, np.int64(piece) % panel_parts
-        for first in range(0, n_outputs, TERMS_AT_ONCE):
-            n_terms = min(TERMS_AT_ONCE, n_outputs - first)
-            for p in range(panel_part * n_panels // panel_parts, (panel_part + 1) * n_panels // panel_parts):
-                vectors = vectors_used(lanes_used(p, n_panels, copies, n_rows, wide), dx)
-                for tile in range(part * n_tiles // parts, (part + 1) * n_tiles // parts):
-                    i = tile * PRODUCT_ROWS
-                    multiply_tile(
-                        dx.ctypes.data + size * (p * x_features + i) * wide,
-                        np.int64(size * wide),
-                        zero.ctypes.data + 0,
-                        np.int64(0),
-                        np.int64(first == 0),
-                        weights.ctypes.data + size * (i * n_outputs + first),
-                        np.int64(size * n_outputs),
-                        np.int64(size),
-                        dy.ctypes.data + size * (p * dy.shape[1] + first) * wide,
                         np.int64(size * wide),
                         np.int64(n_terms),
                         np.int64(vectors),
