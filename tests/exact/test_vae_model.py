@@ -6,6 +6,7 @@ from scipy.special import expit
 
 from mcgen import rng, vae
 from mcgen.errors import InputError
+from mcgen.vae import panels
 from mcgen.vae.bound import Passes
 from mcgen.vae.network import Vector
 
@@ -164,6 +165,28 @@ def test_conditions_reach_encoder_and_decoder():
             changed = (one != two).any(axis=1)
             assert changed[3]
             assert changed.sum() == 1
+
+
+@pytest.mark.parametrize("name", ["conditional", "torus"])
+def test_each_condition_has_its_place_in_training(name):
+    # Several conditions, in the order of the model's own encode and decode: in training they come by another way.
+    kind, settings = MODELS[name]
+    net = kind(**settings | {"n_conditions": 3})
+    net = net.replace(net.parameters + 0.3 * np.random.default_rng(5).normal(size=net.n_parameters))
+    x, condition = data_for(net)
+    passes = Passes(net, net.vector(), len(x), 2)
+    passes.load(net.check_rows(x), net.check_condition(condition, len(x)), np.arange(len(x)))
+    head = panels.to_rows(passes.encode(), len(x), 2 * net.n_latent)
+    np.testing.assert_allclose(head, np.hstack(net.encode(x, condition)), rtol=1e-12)
+    passes.draw((rng.purpose.VAE_NOISE, *rng.split_seed(7)), 0)
+    n_panels = panels.n_panels(len(x), net.dtype)
+    z = panels.to_rows(passes._arrays_of_z()[n_panels:], len(x), net.n_latent + 3)
+    passes.decode(1.0)
+    means = net.decode(z[:, : net.n_latent], condition)
+    p = np.where(x == 1, 1 + means, 1 - means) / 2  # of spins
+    expected = np.log(p).sum(axis=1)
+    parts = passes._array("parts", 2)[n_panels:].sum(axis=1).ravel()[: len(x)]
+    np.testing.assert_allclose(parts, expected, rtol=1e-9)
 
 
 def test_conditions_are_shifted_and_scaled():
