@@ -4,7 +4,7 @@ State in, state out: everything an optimiser remembers is in the tuple that it r
 large arrays, `step_in_place` makes the same step in one parallel pass through memory, without taking any.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from numba import prange
 
 from mcgen import _cpu, checks, formulas
 from mcgen._vectors import wide_vectors
+from mcgen.errors import InputError
 
 scalar = _cpu.formulas("mcgen.formulas")
 
@@ -173,14 +174,21 @@ def named(optimizer: str, momentum: float) -> Optimizer:
     return {"adam": adam(), "sgd": sgd(momentum)}[checks.choice("optimizer", optimizer, ("adam", "sgd"))]
 
 
-def learning_rates(epochs: int, first: float, final: float | None = None) -> np.ndarray:
-    """The learning rate of each epoch of a training, with a geometric change from the first to the final one.
+SCHEDULES = ("geometric", "linear", "cosine")
+
+
+def learning_rates(
+    epochs: int, first: float | Sequence[float], final: float | None = None, schedule: str = "geometric"
+) -> np.ndarray:
+    """The learning rate of each epoch of a training: constant, or from a first to a final one.
 
     Parameters
     ----------
     epochs : int
     first, final : float
-        Above 0; without a final one the first stays.
+        Above 0; without a final one the first stays. A sequence of one rate for each epoch is any other schedule.
+    schedule : {"geometric", "linear", "cosine"}
+        How the rate goes from the first to the final one; "cosine" is half a period of a cosine.
 
     Returns
     -------
@@ -189,17 +197,37 @@ def learning_rates(epochs: int, first: float, final: float | None = None) -> np.
     Raises
     ------
     InputError
-        If a rate is not positive.
+        If a rate is not positive, or a sequence has another length or a final rate beside it.
+
+    References
+    ----------
+    Loshchilov & Hutter, ICLR (2017), eq. 5, for the cosine.
 
     Examples
     --------
     >>> from mcgen import optim
     >>> optim.learning_rates(3, 0.1, 0.001).round(6).tolist()
     [0.1, 0.01, 0.001]
+    >>> optim.learning_rates(3, 0.1, 0.02, schedule="cosine").round(6).tolist()
+    [0.1, 0.06, 0.02]
     """
+    checks.choice("schedule", schedule, SCHEDULES)
+    if np.ndim(first) > 0:
+        if final is not None:
+            raise InputError(
+                f"learning_rate is a sequence and final_learning_rate={final}; give one number for each, or leave out "
+                "final_learning_rate"
+            )
+        rates = checks.finite_array("learning_rate", first, (epochs,)).astype(np.float64)
+        if rates.min() <= 0:
+            raise InputError(f"learning_rate has {rates.min()} among its numbers; give numbers above 0")
+        return rates
     first = checks.positive("learning_rate", first)
     final = first if final is None else checks.positive("final_learning_rate", final)
-    return first * (final / first) ** (np.arange(epochs) / max(1, epochs - 1))
+    way = np.arange(epochs) / max(1, epochs - 1)
+    if schedule == "geometric":
+        return first * (final / first) ** way
+    return first + (final - first) * (way if schedule == "linear" else 0.5 - 0.5 * np.cos(np.pi * way))
 
 
 @_cpu.kernel

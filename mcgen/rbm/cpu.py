@@ -3,17 +3,20 @@
 import numpy as np
 from numba import prange
 
-from mcgen import _cpu
+from mcgen import _cpu, _products
+from mcgen._vectors import wide_vectors
 from mcgen.rbm.units import rows
 from mcgen.rbm.units.rows import ROWS_PER_BLOCK
 
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 
-# Visible units that one thread takes together in phase_statistics.
-TILE = 8
+# phase_statistics: visible units that one thread takes together, and rows that are summed in the dtype of the model
+# before they are added to the moments.
+UNITS_PER_BLOCK = 32
+ROWS_AT_ONCE = 1024
 
 
-@_cpu.blas_kernel
+@_cpu.kernel
 def layer_means(means, states, weights, bias, kind, level, parameters):
     """means[row, j] = <s_j> of the units of one layer given each row of states of the other.
 
@@ -27,13 +30,26 @@ def layer_means(means, states, weights, bias, kind, level, parameters):
     bias : float (n_entries,)
     kind, level, parameters : see units/formulas.py
     """
-    n_rows = states.shape[0]
+    n_rows, n_other = states.shape
+    n_entries = weights.shape[1]
+    n_panels, width = _products.panels(n_entries, weights), _products.panel_columns(weights)
+    packed = _products.aligned(n_panels, n_other, width, weights)
+    for panel in prange(n_panels):
+        _products.pack(packed[panel], weights, np.int64(panel))
     for block in prange((n_rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
-        first, end = np.int64(block) * ROWS_PER_BLOCK, min((np.int64(block) + 1) * ROWS_PER_BLOCK, n_rows)
-        np.dot(states[first:end], weights, means[first:end])
-        for row in range(first, end):
-            rows.add_bias(means[row], bias)
-            rows.mean_row(kind, level, parameters, means[row])
+        first = np.int64(block) * ROWS_PER_BLOCK
+        n_now = min(ROWS_PER_BLOCK, n_rows - first)
+        padded = _products.padded_rows(n_now)
+        here = _products.aligned(1, padded, n_other, weights)[0]
+        fields = _products.aligned(1, padded, _products.padded_columns(n_entries, weights), weights)[0]
+        here[n_now:], fields[n_now:] = 0, 0
+        for row in range(n_now):
+            rows.copy(here[row], states[first + row])
+            rows.copy(fields[row], bias)
+        _products.add_product(fields, here, packed)
+        for row in range(n_now):
+            rows.copy(means[first + row], fields[row])
+            rows.mean_row(kind, level, parameters, means[first + row])
 
 
 @_cpu.blas_kernel
@@ -65,37 +81,80 @@ def free_energies(energies, fields, states, weights, bias, other_bias, kind, lev
             energies[row] = -total
 
 
+@_cpu.helper
+def _transpose_weighted(transposed, moment, visible, row_weights):
+    """transposed[i, row] = weight of the row times visible[row, i], and the sums over rows added to moment."""
+    wide_vectors()
+    for row in range(visible.shape[0]):
+        weight = row_weights[row]
+        state = visible[row]
+        for i in range(state.shape[0]):
+            x = weight * state[i]
+            moment[i] += x
+            transposed[i, row] = x
+
+
+@_cpu.helper
+def _pack_and_sum(packed, moment, hidden, row_weights, panel):
+    """Pack one panel of the hidden means, and add their weighted sums over rows to moment."""
+    wide_vectors()
+    _products.pack(packed, hidden, panel)
+    first = panel * packed.shape[1]
+    own = moment[first : first + packed.shape[1]]
+    for row in range(packed.shape[0]):
+        weight = row_weights[row]
+        for j in range(own.shape[0]):
+            own[j] += weight * packed[row, j]
+
+
+@_cpu.helper
+def _add_to(moments, sums):
+    wide_vectors()
+    for i in range(moments.shape[0]):
+        for j in range(moments.shape[1]):
+            moments[i, j] += sums[i, j]
+
+
 @_cpu.kernel
 def phase_statistics(weight_moment, visible_moment, hidden_moment, visible, hidden, row_weights):
     """The weighted sums over rows of v h, v and h: one phase of the log-likelihood gradient.
 
-    Every sum runs over the rows in order, so the result does not depend on the number of threads. One thread takes a
-    tile of visible units at a time: each row of `hidden` is then read once for the whole tile, whose part of
-    weight_moment stays in the cache. The last piece of work is hidden_moment.
+    Every sum runs over the rows in order, so the result does not depend on the number of threads. It is a matrix
+    product, of the transposed and weighted states with the hidden means (see `_products`): one thread takes a block of
+    visible units at a time, turns their columns into rows, and multiplies tiles in registers. So many rows are summed
+    at once in the dtype of the model; the moments themselves may have more digits.
 
     Parameters
     ----------
-    weight_moment, visible_moment, hidden_moment : float64 (n_visible, n_hidden), (n_visible,), (n_hidden,), modified
+    weight_moment, visible_moment, hidden_moment : float (n_visible, n_hidden), (n_visible,), (n_hidden,), modified
     visible : float (n_rows, n_visible)
     hidden : float (n_rows, n_hidden)
     row_weights : float64 (n_rows,)
     """
-    n_visible, n_hidden = weight_moment.shape
-    n_tiles = (n_visible + TILE - 1) // TILE
-    for tile in prange(n_tiles + 1):
-        if tile == n_tiles:
-            hidden_moment[:] = 0.0
-            for row in range(visible.shape[0]):
-                for j in range(n_hidden):
-                    hidden_moment[j] += row_weights[row] * hidden[row, j]
-        else:
-            first, end = tile * TILE, min((tile + 1) * TILE, n_visible)
-            weight_moment[first:end] = 0.0
-            visible_moment[first:end] = 0.0
-            for row in range(visible.shape[0]):
-                for i in range(first, end):
-                    x = row_weights[row] * visible[row, i]
-                    if x != 0.0:
-                        visible_moment[i] += x
-                        for j in range(n_hidden):
-                            weight_moment[i, j] += x * hidden[row, j]
+    n_rows, n_visible = visible.shape
+    n_hidden = hidden.shape[1]
+    n_panels, width = _products.panels(n_hidden, hidden), _products.panel_columns(hidden)
+    n_blocks = (n_visible + UNITS_PER_BLOCK - 1) // UNITS_PER_BLOCK
+    weight_moment[:, :], visible_moment[:], hidden_moment[:] = 0.0, 0.0, 0.0
+    for chunk in range((n_rows + ROWS_AT_ONCE - 1) // ROWS_AT_ONCE):
+        start = chunk * ROWS_AT_ONCE
+        n_now = min(ROWS_AT_ONCE, n_rows - start)
+        packed = _products.aligned(n_panels, n_now, width, hidden)
+        for panel in prange(n_panels):
+            p = np.int64(panel)
+            _pack_and_sum(
+                packed[p], hidden_moment, hidden[start : start + n_now], row_weights[start : start + n_now], p
+            )
+        for block in prange(n_blocks):
+            first = np.int64(block) * UNITS_PER_BLOCK
+            n_units = min(UNITS_PER_BLOCK, n_visible - first)
+            padded = _products.padded_rows(n_units)
+            transposed = _products.aligned(1, padded, n_now, hidden)[0]
+            sums = _products.aligned(1, padded, _products.padded_columns(n_hidden, hidden), hidden)[0]
+            transposed[n_units:], sums[:, :] = 0, 0
+            _transpose_weighted(
+                transposed, visible_moment[first : first + n_units],
+                visible[start : start + n_now, first : first + n_units], row_weights[start : start + n_now],
+            )  # fmt: skip
+            _products.add_product(sums, transposed, packed)
+            _add_to(weight_moment[first : first + n_units], sums)

@@ -129,12 +129,65 @@ def _phase(model: RBM, v: np.ndarray, row_weights: np.ndarray | None, device: st
 
 def phase_of_rows(model: RBM, v: np.ndarray, row_weights: np.ndarray, device: str) -> Gradient:
     """The statistics of a phase, for rows that are known to be right: C-contiguous, in the model's dtype."""
+    return _statistics(model, v, row_weights, device, np.float64)[0]
+
+
+def _statistics(
+    model: RBM, v: np.ndarray, row_weights: np.ndarray, device: str, dtype: type
+) -> tuple[Gradient, np.ndarray]:
+    """The weighted sums over rows of v h, v and h, in a dtype, and the means h of the hidden units of each row."""
     target = backend.target(device)
     kernels = target.kernels("rbm")
     rows, weights, hidden_bias, row_weights = map(target.to_device, (v, model.weights, model.hidden_bias, row_weights))
     hidden = target.to_device(np.empty((len(v), model.n_hidden), model.dtype))
     kind = units_on(target, model.hidden)
     target.launch(kernels.layer_means, len(v), model.n_hidden, hidden, rows, weights, hidden_bias, *kind)
-    moments = [target.to_device(np.empty(array.shape)) for array in model.parameters]
+    moments = [target.to_device(np.empty(array.shape, dtype)) for array in model.parameters]
     target.launch(kernels.phase_statistics, model.n_visible + 1, model.n_hidden, *moments, rows, hidden, row_weights)
-    return Gradient(*map(target.to_host, moments))
+    return Gradient(*map(target.to_host, moments)), target.to_host(hidden)
+
+
+class Phases(NamedTuple):
+    """One estimate of the gradient of the log-likelihood, and means of the data that it was made of.
+
+    gradient : Gradient
+        Positive minus negative phase, in the dtype of the model.
+    visible_mean, hidden_mean : float64, shape (n_visible,) and (n_hidden,)
+        Of the positive phase, divided by the sum of its weights.
+    """
+
+    gradient: Gradient
+    visible_mean: np.ndarray
+    hidden_mean: np.ndarray
+
+
+def difference_of_phases(
+    model: RBM,
+    data: np.ndarray,
+    data_weights: np.ndarray,
+    chains: np.ndarray,
+    chain_weights: np.ndarray | None,
+    device: str,
+) -> Phases:
+    """The gradient from rows of data and rows of the model, for rows that are known to be right.
+
+    Both phases are one sum over all rows, in which those of the model have negative weights.
+
+    Parameters
+    ----------
+    model : RBM
+    data, chains : array of the model's dtype, shape (n_rows, n_visible) and (n_chains, n_visible)
+    data_weights : float64, shape (n_rows,)
+    chain_weights : float64, shape (n_chains,), optional
+        Adding up to 1; by default 1 / n_chains each. The negative phase counts as much as the weights of the data.
+    device : {"cpu", "cuda"}
+    """
+    total = data_weights.sum()
+    if chain_weights is None:
+        chain_weights = np.full(len(chains), 1.0 / len(chains))
+    rows = np.concatenate([data, chains])
+    row_weights = np.concatenate([data_weights, -total * chain_weights])
+    gradient, hidden = _statistics(model, rows, row_weights, device, model.dtype)
+    # Sums without BLAS, whose threads would go on waiting for work on the cores that the next kernel needs.
+    means = (np.einsum("r,ri->i", data_weights, part[: len(data)]) / total for part in (data, hidden))
+    return Phases(gradient, *means)

@@ -14,7 +14,9 @@ from mcgen.rbm import exact
 from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.symmetry import Symmetry
-from mcgen.rbm.training import Trained, checked_truth, free_gradient, free_parameters, with_free_parameters
+from mcgen.rbm.training.free import free_gradient, free_parameters, with_free_parameters
+from mcgen.rbm.training.trained import Trained, columns
+from mcgen.rbm.training.truth import checked_truth
 
 # Independent draws from the fitted model that are returned.
 N_DRAWS = 512
@@ -79,8 +81,7 @@ def maximum_likelihood(
     -------
     Trained
         What `rbm.train` returns, an iteration counting as an epoch; `chains` are independent draws from the fitted
-        model. Columns of the history that have no meaning here are NaN: learning_rate, free_energy_gap, validation_gap,
-        and kl_divergence for continuous data.
+        model. Columns of the history that have no meaning here are NaN, and so is kl_divergence for continuous data.
         The settings also have `ended_by`, which is "tolerance", "stalled" (where steps do not raise the objective by
         more than rounding), "max_iterations" or "interrupt"; `largest_gradient`, the largest component at the end; and
         `n_evaluations`. Ctrl-C, once an iteration is complete, returns what is there, marked as interrupted. The fit is
@@ -180,8 +181,7 @@ def maximum_likelihood(
         "n_evaluations": climb.n_evaluations,
     }
     fitted = model.replace(*(array.astype(model.dtype) for array in climb.at(best).model.parameters))
-    columns = {name: np.array([row[name] for row in history]) for name in history[0]}
-    return Trained(fitted, columns, exact.sample(fitted, N_DRAWS, seed, device), settings, ended_by == "interrupt")
+    return Trained(fitted, columns(history), exact.sample(fitted, N_DRAWS, seed, device), settings, ended_by == "interrupt")
 
 
 def _distinct(v: np.ndarray, row_weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -273,10 +273,7 @@ class _Climb:
             kl = exact.kl_divergence(truth, model, self.device) if evaluate else float("nan")
         return {
             "epoch": iteration,
-            "learning_rate": float("nan"),
             "reconstruction_error": float(self.weights @ np.mean((self.rows - image) ** 2, axis=1)),
-            "free_energy_gap": float("nan"),
-            "validation_gap": float("nan"),
             "log_partition": log_partition,
             "log_likelihood": log_likelihood,
             "kl_divergence": kl,

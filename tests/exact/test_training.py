@@ -97,12 +97,12 @@ def test_contrastive_divergence_by_hand(data, negative_phase):
 
 def test_every_row_is_used_once_in_an_epoch(data, monkeypatch):
     v, _ = data
-    from mcgen.rbm import training
+    from mcgen.rbm.training import loop
 
     rows = []
-    original = training.phase_of_rows
+    original = loop.phase_of_rows
     monkeypatch.setattr(
-        training, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1]
+        loop, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1]
     )
     rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v[:1003], negative_phase="exact", epochs=1, batch_size=100)
     sizes = [len(batch) for batch in rows]
@@ -121,7 +121,7 @@ def test_float32_models_train_in_float32(data):
 
 def test_ctrl_c_returns_what_is_there(data, monkeypatch):
     v, _ = data
-    from mcgen.rbm import training
+    from mcgen.rbm.training import loop
 
     calls = []
 
@@ -131,20 +131,20 @@ def test_ctrl_c_returns_what_is_there(data, monkeypatch):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    original = training._negative_phase
-    monkeypatch.setattr(training, "_negative_phase", interrupted_later)
+    original = loop.difference_of_phases
+    monkeypatch.setattr(loop, "difference_of_phases", interrupted_later)
     trained = rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v, epochs=9, batch_size=100)
     assert trained.interrupted
     assert trained.history["epoch"].tolist() == [1, 2]
 
 
 def test_ctrl_c_in_the_first_epoch_has_nothing_to_return(data, monkeypatch):
-    from mcgen.rbm import training
+    from mcgen.rbm.training import loop
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_negative_phase", interrupt)
+    monkeypatch.setattr(loop, "difference_of_phases", interrupt)
     with pytest.raises(KeyboardInterrupt):
         rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), data[0], epochs=9)
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from mcgen import _cpu, rbm, rng
 from mcgen.errors import InputError
 from mcgen.rbm import units
+from mcgen.rbm.units import formulas as unit_formulas
 
 MEAN, VARIANCE = [0.3, -1.2], [0.5, 2.0]
 KINDS = {
@@ -140,6 +141,14 @@ def test_single_and_double_precision_draw_the_same_but_at_thresholds():
             u = (words[k] + 0.5) / 2**32
             assert min(abs(u - p(low, fields[k])), abs(1 - u - p(low, fields[k]))) < 1e-6
         assert (one != two).sum() <= 3
+
+
+def test_means_in_single_precision():
+    fields = np.concatenate([np.linspace(-30, 30, 4001), [-1e4, -100.0, 100.0, 1e4]]).astype(np.float32)
+    for target in (unit_formulas, _cpu.formulas("mcgen.rbm.units.formulas")):
+        for low, exact in ((0, special.expit), (-1, np.tanh)):
+            means = np.array([target.two_level_mean_single(low, x) for x in fields])
+            np.testing.assert_allclose(means, exact(fields.astype(np.float64)), rtol=4e-7, atol=2e-7)
 
 
 @pytest.mark.parametrize("name", ["bernoulli", "spin", "potts"])

@@ -537,9 +537,9 @@ def test_the_installed_command(tmp_path):
 
 def test_ctrl_c_writes_what_was_trained(folder, capsys, monkeypatch):
     mcgen(SAMPLE)
-    from mcgen.rbm import training
+    from mcgen.rbm.training import loop
 
-    original, calls = training._negative_phase, []
+    original, calls = loop.difference_of_phases, []
 
     def interrupt(*arguments):
         calls.append(1)
@@ -547,7 +547,7 @@ def test_ctrl_c_writes_what_was_trained(folder, capsys, monkeypatch):
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(training, "_negative_phase", interrupt)
+    monkeypatch.setattr(loop, "difference_of_phases", interrupt)
     assert mcgen(TRAIN + " --epochs 5") == 130
     study = results.load_study("rbm.h5")
     assert study.attributes["status"] == "interrupted"

@@ -89,21 +89,32 @@ class TemperingChains:
         # What the kernels take is brought to the device once: for small models a sweep costs less than a copy.
         no_draws = np.empty((n_models, n_chains, 0, visible.shape[2]), self._unit.state_dtype(dtype))
         self._no_draws = target.to_device(no_draws)
-        self._prepared = moves.prepared(stack, n_chains, target)
-        # The rounding of beta to the model's dtype is part of the models that are swept.
-        shared = self._betas is not None
-        scales = np.asarray(self._betas, dtype).astype(np.float64) if shared else np.ones(n_models)
-        bases = [array[-1:] if shared else array for array in (stack.weights, stack.visible_bias, stack.hidden_bias)]
-        self._of_swaps = (
-            *(target.to_device(np.ascontiguousarray(array, np.float64)) for array in (*bases, scales)),
-            *units_on(target, stack.hidden),
-        )
+        self.use(stack)
         lower = np.arange(n_models - 1)
         neighbours = np.stack([lower, lower + 1], axis=1)
         self._pairs_of_round = [target.to_device(neighbours[parity::2]) for parity in range(2)]
         n_pairs = n_models // 2
         self._ratios = target.to_device(np.empty((n_pairs, n_chains)))
         self._fields = target.to_device(np.empty((n_pairs, 2, n_chains, stack.weights.shape[2])))
+
+    def use(self, stack: Stack) -> None:
+        """Go on under other models of the same units: those of a training, which change between sweeps.
+
+        Parameters
+        ----------
+        stack : Stack
+            As many models as before, at the same betas if these were given.
+        """
+        target, (n_models, n_chains, _) = self._target, self._visible.shape
+        self._prepared = moves.prepared(stack, n_chains, target)
+        # The rounding of beta to the model's dtype is part of the models that are swept.
+        shared = self._betas is not None
+        scales = np.asarray(self._betas, stack.weights.dtype).astype(np.float64) if shared else np.ones(n_models)
+        bases = [array[-1:] if shared else array for array in (stack.weights, stack.visible_bias, stack.hidden_bias)]
+        self._of_swaps = (
+            *(target.to_device(np.ascontiguousarray(array, np.float64)) for array in (*bases, scales)),
+            *units_on(target, stack.hidden),
+        )
 
     @property
     def visible(self) -> np.ndarray:

@@ -80,6 +80,14 @@ def two_level_mean(low, x):
     return low + (1 - low) * probability_up(low, x)
 
 
+def two_level_mean_single(low, x):
+    """The same in single precision, for which a vector register holds twice as many units; right to 3e-7."""
+    y = np.float32(1 - low) * x
+    e = exp_negative_single(-abs(y))
+    p = (np.float32(1) if y >= 0 else e) / (np.float32(1) + e)
+    return np.float32(low) + np.float32(1 - low) * p
+
+
 def two_level_variance(low, x):
     """<s^2> - <s>^2 = (1 - low)^2 p (1 - p) of a two-level unit in the field x."""
     e = exp_negative(-abs((1 - low) * x))

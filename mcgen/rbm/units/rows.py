@@ -42,11 +42,15 @@ def draw_row(kind, level, parameters, fields, words, step, chain, purpose, key0,
 
 @_cpu.helper
 def mean_row(kind, level, parameters, fields):
-    """Replace the fields of a row by the means of its units."""
+    """Replace the fields of a row by the means of its units, of two levels in the precision of the fields."""
     wide_vectors()
     if kind == TWO_LEVEL:
-        for unit in range(fields.shape[0]):
-            fields[unit] = units.two_level_mean(level, fields[unit])
+        if fields.itemsize == 4:
+            for unit in range(fields.shape[0]):
+                fields[unit] = units.two_level_mean_single(level, fields[unit])
+        else:
+            for unit in range(fields.shape[0]):
+                fields[unit] = units.two_level_mean(level, fields[unit])
     else:
         for unit in range(fields.shape[0] // units.entries(kind, level)):
             units.unit_mean(kind, level, parameters, fields, unit, fields)

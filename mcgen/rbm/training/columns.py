@@ -1,0 +1,82 @@
+"""Columns of the history of a training: what is said of the model after an epoch."""
+
+import math
+
+import numpy as np
+
+from mcgen.rbm import exact
+from mcgen.rbm.model import RBM, free_energy_of_rows
+
+# Rows of data that the columns of every epoch look at, evenly spaced: an epoch is not to be spent on them.
+MOST_ROWS = 4096
+
+
+def some_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most MOST_ROWS evenly spaced rows, and their weights, which add up to 1."""
+    step = -(-len(v) // MOST_ROWS)
+    rows, weights = v[::step], weights[::step]
+    if not weights.any():
+        return v, np.full(len(v), 1.0 / len(v))
+    return np.ascontiguousarray(rows), weights / weights.sum()
+
+
+class Cheap:
+    """Columns that cost no more than a pass through some thousand rows."""
+
+    def __init__(
+        self, v: np.ndarray, row_weights: np.ndarray, validation: np.ndarray | None, device: str
+    ):  # the rows are chosen once
+        self.rows, self.row_weights = some_rows(v, row_weights)
+        self.validation = None
+        if validation is not None:
+            self.validation, _ = some_rows(validation, np.ones(len(validation)))
+        self.device = device
+
+    def columns(self, model: RBM, chains: np.ndarray, chain_weights: np.ndarray | None) -> dict[str, float]:
+        """reconstruction_error, free_energy_gap and validation_gap."""
+        image = model.visible_mean(model.hidden_mean(self.rows, self.device), self.device)
+        of_data = self.row_weights @ free_energy_of_rows(model, self.rows, self.device)
+        of_chains = np.average(free_energy_of_rows(model, chains, self.device), weights=chain_weights)
+        gap = math.nan
+        if self.validation is not None:
+            gap = free_energy_of_rows(model, self.validation, self.device).mean() - of_data
+        return {
+            "reconstruction_error": float(self.row_weights @ np.mean((self.rows - image) ** 2, axis=1)),
+            "free_energy_gap": float(of_data - of_chains),
+            "validation_gap": float(gap),
+        }
+
+    def validation_log_likelihood(self, model: RBM, row: dict[str, float]) -> float:
+        """Mean log p over the validation rows, by the exact log Z of the row of the history or else the tracked one."""
+        if self.validation is None:
+            return math.nan
+        log_z = row["log_partition"]
+        if math.isnan(log_z):
+            log_z = row["tracked_log_partition"]
+        return float(-free_energy_of_rows(model, self.validation, self.device).mean() - log_z)
+
+
+class Evaluator:
+    """The exact columns of the history; decides once whether the model is small enough for them."""
+
+    def __init__(self, model: RBM, v: np.ndarray, row_weights: np.ndarray, truth: np.ndarray | None, device: str):
+        self.v, self.row_weights, self.truth, self.device = v, row_weights, truth, device
+        self.feasible = exact.is_quick(model)
+        self.data_entropy = math.nan  # and no KL, where a density is compared with rows of data
+        if self.feasible and truth is None and model.visible.is_discrete:
+            _, which = np.unique(v, axis=0, return_inverse=True)
+            fractions = np.bincount(which.ravel(), row_weights)
+            fractions = fractions[fractions > 0]
+            self.data_entropy = float(-np.sum(fractions * np.log(fractions)))
+
+    def columns(self, model: RBM, evaluate: bool) -> dict[str, float]:
+        """log_partition, log_likelihood and kl_divergence; NaN where they are not to be evaluated, or cannot."""
+        if not (self.feasible and evaluate):
+            return dict.fromkeys(("log_partition", "log_likelihood", "kl_divergence"), math.nan)
+        log_z = exact.log_partition(model, self.device)
+        likelihood = float(-self.row_weights @ free_energy_of_rows(model, self.v, self.device) - log_z)
+        if self.truth is not None:
+            kl = exact.kl_divergence(self.truth, model, self.device)
+        else:  # <log f>_data - <log p>_data (Hjorth-Jensen 2025, "Kullback-Leibler divergence and RBMs")
+            kl = -self.data_entropy - likelihood
+        return {"log_partition": log_z, "log_likelihood": likelihood, "kl_divergence": kl}

@@ -1,0 +1,363 @@
+"""Training of RBMs by stochastic gradient ascent of the log-likelihood."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mcgen import backend, checks, optim, rng
+from mcgen.errors import InputError
+from mcgen.progress import progress as progress_bar
+from mcgen.rbm import exact
+from mcgen.rbm.gradient import Gradient, Phases, difference_of_phases, phase_of_rows
+from mcgen.rbm.model import RBM
+from mcgen.rbm.training.ascent import Ascent, Penalties, SlidingMeans, centred, limited
+from mcgen.rbm.training.columns import Cheap, Evaluator
+from mcgen.rbm.training.natural import exact_natural_direction, sampled_natural_direction
+from mcgen.rbm.training.negative import NEGATIVE_PHASES, PERSISTENT, negative_phase_named
+from mcgen.rbm.training.stopping import Stopping
+from mcgen.rbm.training.trained import Trained, columns
+from mcgen.rbm.training.truth import checked_truth
+from mcgen.rbm.training.watching import Watching
+
+OPTIMIZERS = ("adam", "sgd", "natural")
+DEFAULT_LADDER = (0.0, 1.0)
+EXACT_DAMPING, SAMPLED_DAMPING = 0.01, 0.1
+
+
+class Epoch(NamedTuple):
+    """What a callback is given after every epoch.
+
+    epoch : int
+        From 1.
+    model : RBM
+    chains : array, shape (n_chains, n_visible)
+    row : dict
+        The epoch's row of the history.
+    """
+
+    epoch: int
+    model: RBM
+    chains: np.ndarray
+    row: dict[str, float]
+
+
+def train(
+    model: RBM,
+    v: np.ndarray,
+    negative_phase: str = "cd",
+    gibbs_steps: int | str = 5,
+    n_chains: int = 512,
+    epochs: int = 50,
+    batch_size: int = 128,
+    learning_rate: float | Sequence[float] = 0.01,
+    final_learning_rate: float | None = None,
+    optimizer: str = "adam",
+    momentum: float = 0.5,
+    seed: int = 0,
+    validation: np.ndarray | None = None,
+    truth: np.ndarray | None = None,
+    evaluate_every: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+    *,
+    row_weights: np.ndarray | None = None,
+    schedule: str = "geometric",
+    centered: bool = False,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    max_weight_norm: float | None = None,
+    damping: float | None = None,
+    ladder: Sequence[float] = DEFAULT_LADDER,
+    patience: int | None = None,
+    keep_every: int | None = None,
+    callbacks: Sequence[Callable[[Epoch], object]] = (),
+) -> Trained:
+    """Fit a model to data: climb the gradient of the mean log-likelihood, positive phase minus negative phase.
+
+    ==============  ================================================================================================
+    negative_phase  where the rows come from that stand for the model
+    ==============  ================================================================================================
+    "exact"         all states of the smaller layer are summed
+    "cd"            contrastive divergence: Gibbs chains that start at the rows of the batch at every step. Quick and
+                    stable, but blind to modes that the data's neighbourhood does not reach: the relative weight of
+                    separated modes may drift
+    "pcd"           persistent contrastive divergence: chains are carried on from step to step. Nearer to the model's
+                    distribution, with a smaller learning rate
+    "weighted"      persistent chains whose weights correct for every change of the model (Jarzynski's equality), as
+                    long as chains reach all modes
+    "tempering"     persistent chains of a ladder of inverse temperatures that swap their states, for models whose
+                    modes a single chain does not leave
+    "trajectory"    persistent chains of models stored on the way, which swap their states with those of the present
+                    model: where temperatures pass through a transition of first order
+    ==============  ================================================================================================
+
+    Parameters
+    ----------
+    model : RBM
+        Where to start; it is not changed. Of a model with a symmetry, the free parameters are trained.
+    v : array, shape (n_rows, n_visible)
+        Data, states of the visible units.
+    negative_phase : {"exact", "cd", "pcd", "weighted", "tempering", "trajectory"}
+    gibbs_steps : int or "auto"
+        Gibbs sweeps of the chains for each step: the k of CD-k and PCD-k. "auto" takes twice the autocorrelation time
+        of the chains, measured anew where the model is evaluated; not for "cd" and "exact".
+    n_chains : int
+        Persistent chains, started at random rows. CD has one for each row of the batch.
+    epochs : int
+        Passes through the data.
+    batch_size : int
+        Rows for each step, taken in a new random order in every epoch; the batches of an epoch differ by one row at
+        most.
+    learning_rate, final_learning_rate : float
+        Step length at the first and at the last epoch; constant by default. A sequence has one for each epoch.
+    optimizer : {"adam", "sgd", "natural"}
+        "natural" multiplies the gradient by the inverse of the Fisher information, exact with the exact negative phase
+        and sampled from the chains otherwise, and then steps like "sgd".
+    momentum : float
+        Of "sgd" and "natural".
+    seed : int
+        0 to 2**64 - 1. The same seed gives the same model for any number of threads.
+    validation : array, shape (n_rows, n_visible), optional
+        Rows kept apart, for `validation_gap` and `patience`.
+    truth : array, shape (n_states,), optional
+        The distribution that the data are drawn from, if it is known; kl_divergence then refers to it.
+    evaluate_every : int, optional
+        Epochs between evaluations: exact sums, for models small enough for a sum of about a second, and the diagnosis
+        of the chains. The last epoch is always evaluated. Default: a tenth of the epochs.
+    device : {"cpu", "cuda"}
+    progress : bool
+        Show progress on standard error.
+    row_weights : array, shape (n_rows,), optional
+        How much each row counts, not negative, divided by their sum; by default all alike.
+    schedule : {"geometric", "linear", "cosine"}
+        How the learning rate goes from the first to the final one.
+    centered : bool
+        Whether the gradient is that of units measured from their sliding means over the data.
+    l1, l2 : float
+        Penalties l1 sum |W_ij| and (l2 / 2) sum W_ij^2 that are subtracted from the log-likelihood.
+    max_weight_norm : float, optional
+        Largest Euclidean norm of the weights of a hidden unit.
+    damping : float, optional
+        Of "natural": added to the diagonal of the Fisher information; by default 0.01 where it is exact, and 0.1 where
+        it is sampled.
+    ladder : sequence of float
+        Of "tempering": increasing inverse temperatures that end at 1, between which more are added as they are needed.
+    patience : int, optional
+        Stop when the validation rows have not become more probable for so many epochs, and return the best model. Their
+        mean log-likelihood is exact for small models (and then evaluated in every epoch), and otherwise taken from the
+        log Z that follows persistent chains.
+    keep_every : int, optional
+        Epochs between models that are kept as the trajectory of the training, with the start and the last model.
+    callbacks : sequence of functions
+        Each is called after every epoch with an `Epoch`: its number, the model, the chains and its row of the history.
+        A true value ends the training.
+
+    Returns
+    -------
+    Trained
+        Ctrl-C, once an epoch is complete, ends the training and returns what is there, marked as interrupted.
+        Columns of the history, beside epoch and learning_rate (NaN where they were not evaluated):
+
+        reconstruction_error
+            Mean over units and rows of the squared difference between v and its mean-field image
+            <v> given <h> given v.
+        free_energy_gap
+            Mean F of the data minus mean F of the model's chains; near 0 when the chains produce what looks like data.
+            This column, the one before and the next look at 4096 rows at most.
+        validation_gap
+            Mean F of the validation rows minus mean F of the data; it grows when the model starts to overfit.
+        log_partition, log_likelihood
+            log Z and the mean log p(v) over the data, exact.
+        kl_divergence
+            KL(truth || model) if `truth` is given, otherwise KL(data || model) with the empirical distribution of v;
+            NaN for continuous visible units.
+        validation_log_likelihood
+            Mean log p over the validation rows, by the exact log Z or else the tracked one.
+        tracked_log_partition, tracked_log_partition_error
+            log Z followed from the start along the training with persistent chains, and its error.
+        r_hat, autocorrelation_time, effective_chains
+            Of persistent chains: split R-hat, autocorrelation time in sweeps, and how many independent draws the
+            chains of one step are worth.
+        gibbs_steps
+            Sweeps for each step.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range or the training diverges.
+    SizeError
+        If the negative phase is "exact" and the smaller layer has more than 24 units.
+    DeviceError
+        If the device cannot be used.
+
+    Warns
+    -----
+    StatisticsWarning
+        If persistent chains have stopped mixing, or log Z can no longer be followed.
+
+    References
+    ----------
+    Hinton, Neural Comput. 14, 1771 (2002) for CD; Tieleman, ICML (2008) for PCD; Carbone, Hua, Coste & Vanden-Eijnden,
+    NeurIPS (2023) for weights; Desjardins, Courville, Bengio, Vincent & Delalleau, AISTATS (2010) for tempering;
+    Bereux, Decelle, Furtlehner & Seoane, ICLR (2025) for trajectories; Hjorth-Jensen (2025), "Positive and negative
+    phases".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import rbm
+    >>> v = np.array([[0, 0, 1, 1], [1, 1, 0, 0]] * 50)
+    >>> start = rbm.RBM.random(n_visible=4, n_hidden=2, seed=1)
+    >>> trained = rbm.train(start, v, negative_phase="exact", epochs=60, batch_size=20, learning_rate=0.1, seed=2)
+    >>> bool(trained.history["kl_divergence"][-1] < 0.1)
+    True
+
+    A function that ends the training at the reconstruction error asked for:
+
+    >>> def good_enough(epoch):
+    ...     return epoch.row["reconstruction_error"] < 0.2
+    >>> trained = rbm.train(start, v, epochs=60, batch_size=20, learning_rate=0.1, seed=2, callbacks=[good_enough])
+    >>> len(trained.history["epoch"]) < 60
+    True
+    """
+    settings = dict(locals())
+    for name in ("model", "v", "validation", "truth", "progress", "row_weights", "callbacks"):
+        del settings[name]
+    v = model.check_rows(v)
+    settings |= {"n_rows": len(v), "kl_reference": "data" if truth is None else "truth"}
+    settings |= {"weighted_rows": row_weights is not None}
+    checks.choice("negative_phase", negative_phase, NEGATIVE_PHASES)
+    persistent = negative_phase in PERSISTENT
+    if gibbs_steps != "auto":
+        gibbs_steps = checks.integer("gibbs_steps", gibbs_steps, 1)
+    elif not persistent:
+        raise InputError(
+            f"gibbs_steps='auto' measures chains that are carried on, and negative_phase is {negative_phase!r}; give "
+            f"a number, or one of {', '.join(PERSISTENT)}"
+        )
+    n_chains = checks.integer("n_chains", n_chains, 1)
+    epochs = checks.integer("epochs", epochs, 1)
+    batch_size = min(checks.integer("batch_size", batch_size, 1), len(v))
+    rates = optim.learning_rates(epochs, learning_rate, final_learning_rate, schedule)
+    checks.choice("optimizer", optimizer, OPTIMIZERS)
+    step_rule = optim.named("sgd" if optimizer == "natural" else optimizer, momentum)
+    if damping is None:
+        damping = EXACT_DAMPING if negative_phase == "exact" else SAMPLED_DAMPING
+    damping = checks.positive("damping", damping)
+    penalties = _checked_penalties(l1, l2, max_weight_norm)
+    if validation is not None:
+        validation = model.check_rows(validation, "validation")
+    evaluate_every = (
+        max(1, epochs // 10) if evaluate_every is None else checks.integer("evaluate_every", evaluate_every, 1)
+    )
+    if keep_every is not None:
+        keep_every = checks.integer("keep_every", keep_every, 1)
+    stopping = Stopping(patience, validation is not None, persistent or exact.is_quick(model))
+    if negative_phase == "exact":
+        exact.check_steps(model)
+    if truth is not None:
+        truth = checked_truth(model, truth)
+    weights = _checked_weights(row_weights, len(v))
+    backend.target(device)
+
+    n_batches = math.ceil(len(v) / batch_size)
+    checks.integer("epochs * batches", epochs * n_batches, 1, rng.LARGEST_WORD)
+    cheap = Cheap(v, weights, validation, device)
+    evaluator = Evaluator(model, v, weights, truth, device)
+    negative = negative_phase_named(negative_phase, model, v, n_chains, ladder, seed, device)
+    ascent = Ascent(model, step_rule, penalties)
+    watching = Watching(model, negative, gibbs_steps, persistent, evaluator.feasible, rng.derive(seed, 1), device)
+    means = SlidingMeans()
+    trajectory = [model]
+    history: list[dict[str, float]] = []
+    interrupted = False
+
+    def gradient_of(batch: np.ndarray, batch_weights: np.ndarray) -> Gradient:
+        """The estimate of the gradient from a batch; moves the chains."""
+        if negative_phase == "exact":
+            phases = _exact_phases(model, batch, batch_weights, device)
+        else:
+            negative.advance(model, batch, watching.gibbs_steps)
+            chain_weights = batch_weights / batch_weights.sum() if negative_phase == "cd" else negative.weights
+            phases = difference_of_phases(model, batch, batch_weights, negative.visible, chain_weights, device)
+        # Where the spin flip fixes the biases, units are measured from their centres already.
+        if centered and not (model.symmetry is not None and model.symmetry.spin_flip):
+            return centred(phases.gradient, *means.update(phases.visible_mean, phases.hidden_mean))
+        return phases.gradient
+
+    def natural(model: RBM, gradient: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        if negative_phase == "exact":
+            direction = exact_natural_direction(model, gradient, damping, device)
+        else:
+            direction = sampled_natural_direction(model, gradient, negative.visible, damping, negative.weights, device)
+        return limited(direction, gradient, rate)
+
+    turn = natural if optimizer == "natural" else None
+    with progress_bar(epochs, f"training, {negative_phase}", progress) as bar:
+        try:
+            for epoch in range(epochs):
+                evaluate = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
+                rate = rates[epoch]
+                watching.epoch_begins(model, evaluate)
+                order = rng.permutation(seed, rng.purpose.TRAINING_ORDER, len(v), step=epoch)
+                for rows in np.array_split(order, n_batches):
+                    # Weighted so that the mean over batches is the gradient of all rows, whatever their weights.
+                    batch_weights = weights[rows] * (len(v) / len(rows))
+                    if not batch_weights.any():
+                        continue
+                    model = ascent.step(gradient_of(v[rows], batch_weights), rate, epoch + 1, turn)
+                    negative.changed(model)
+                    watching.stepped()
+                if negative_phase == "exact":  # for the free-energy gap only
+                    negative.advance(model, v, watching.gibbs_steps)
+                negative.epoch_ends(model)
+                row = {"epoch": epoch + 1, "learning_rate": rate}
+                row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights)
+                row |= evaluator.columns(model, evaluate or stopping.judges)
+                row |= watching.columns(model, row["log_partition"])
+                row["validation_log_likelihood"] = cheap.validation_log_likelihood(model, row)
+                history.append(row)
+                if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):
+                    trajectory.append(model)
+                stopping.judge(model, row)
+                bar.update(1)
+                answers = [call(Epoch(epoch + 1, model, negative.visible, row)) for call in callbacks]
+                if stopping.ended or any(answers):
+                    break
+        except KeyboardInterrupt:
+            if not history:
+                raise
+            interrupted = True
+    chosen = stopping.best if stopping.best is not None else model
+    last = negative.visible.astype(model.visible.state_dtype(model.dtype))
+    kept = tuple(trajectory) if keep_every is not None else ()
+    return Trained(chosen, columns(history), last, settings, interrupted, kept)
+
+
+def _exact_phases(model: RBM, batch: np.ndarray, batch_weights: np.ndarray, device: str) -> Phases:
+    whole = batch_weights.sum()
+    positive = phase_of_rows(model, batch, batch_weights, device)
+    negative = Gradient(*(whole * part for part in exact.negative_phase(model, device)))
+    return Phases(positive.minus(negative), positive.visible_bias / whole, positive.hidden_bias / whole)
+
+
+def _checked_penalties(l1: float, l2: float, max_weight_norm: float | None) -> Penalties:
+    l1, l2 = checks.not_negative("l1", l1), checks.not_negative("l2", l2)
+    if max_weight_norm is not None:
+        max_weight_norm = checks.positive("max_weight_norm", max_weight_norm)
+    return Penalties(l1, l2, max_weight_norm)
+
+
+def _checked_weights(row_weights: np.ndarray | None, n_rows: int) -> np.ndarray:
+    """The weights of the rows, adding up to 1."""
+    if row_weights is None:
+        return np.full(n_rows, 1.0 / n_rows)
+    weights = checks.finite_array("row_weights", row_weights, (n_rows,)).astype(np.float64)
+    if weights.min() < 0 or weights.sum() <= 0:
+        raise InputError(
+            f"row_weights lie between {weights.min()} and {weights.max()}; give numbers of at least 0 that are not all "
+            "0"
+        )
+    return weights / weights.sum()

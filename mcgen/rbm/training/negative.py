@@ -1,0 +1,256 @@
+"""Negative phases of training: where the rows come from that stand for the model.
+
+Each is an object that holds chains, moves them under the present model, and hears of each change of the parameters:
+
+visible     states of the chains of the model, shape (n_chains, n_visible)
+weights     of these chains, adding up to 1, or None where they count alike
+advance     move the chains under the model
+changed     the parameters are new
+epoch_ends  a pass through the data is complete
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import logsumexp
+
+from mcgen import backend, replicas, rng
+from mcgen.errors import StatisticsWarning
+from mcgen.rbm import exact, tempering
+from mcgen.rbm.chains import Stack, stack
+from mcgen.rbm.model import RBM, free_energy_of_rows
+from mcgen.rbm.sampling import Chains
+from mcgen.rbm.tempering import TemperingChains
+
+NEGATIVE_PHASES = ("exact", "cd", "pcd", "weighted", "tempering", "trajectory")
+# Those whose chains are carried on from step to step, and follow the model.
+PERSISTENT = ("pcd", "weighted", "tempering", "trajectory")
+
+# Weighted chains are drawn anew among themselves where their effective number falls below this part of them.
+FEWEST_EFFECTIVE = 0.5
+# Sweeps that bring chains to the distribution of a start model, whose units hardly feel each other.
+SWEEPS_TO_START = 100
+# Models of a trajectory that are kept as its ladder, at most.
+MOST_STORED = 60
+# A ladder is adapted again once neighbours swap in less than this part of the attempts that it was made for.
+WORN = 0.5
+# Swaps per pair of neighbours before their rate says something.
+FEWEST_SWEEPS_COUNTED = 20
+
+
+class Persistent:
+    """Chains that go on from step to step: PCD, and the chains that only go along with an exact negative phase."""
+
+    weights = None
+
+    def __init__(self, visible: np.ndarray, seed: int, device: str):
+        self._chains, self._device = Chains(visible, seed), device
+
+    @property
+    def visible(self) -> np.ndarray:
+        """The states of the chains."""
+        return self._chains.visible
+
+    def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
+        """Sweep the chains under the model."""
+        self._chains.advance(model, n_sweeps, device=self._device)
+
+    def changed(self, model: RBM) -> None:
+        """Nothing is kept of the old model."""
+
+    def epoch_ends(self, model: RBM) -> None:
+        """Nothing to do."""
+
+
+class Restarted(Persistent):
+    """Chains that start at the rows of every batch: contrastive divergence. They have the weights of their rows."""
+
+    def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
+        """Sweep the rows of the batch under the model."""
+        self._chains.visible = batch.copy()  # swept in place
+        super().advance(model, batch, n_sweeps)
+
+
+class Weighted(Persistent):
+    """Persistent chains whose weights correct for the steps of the model, however fast these are.
+
+    If chains have the distribution of the model with weights e^A, they keep it when A changes by F_old(v) - F_new(v) as
+    the parameters change, and sweeps leave A alone: Jarzynski's equality. The mean of e^A is Z_new / Z_start. Chains
+    are drawn anew among themselves, by systematic resampling, once few of them carry the weight.
+
+    References
+    ----------
+    Jarzynski, Phys. Rev. Lett. 78, 2690 (1997). Neal, Stat. Comput. 11, 125 (2001). Carbone, Hua, Coste &
+    Vanden-Eijnden, NeurIPS (2023).
+    """
+
+    def __init__(self, model: RBM, visible: np.ndarray, seed: int, device: str):
+        super().__init__(visible, rng.derive(seed, 0), device)
+        self._seed, self.n_resampled = rng.derive(seed, 1), 0
+        self._model, self._log_weights = model, np.zeros(len(visible))
+        # These chains must begin with the distribution of the start model, not with data.
+        if exact.is_quick(model) and model.visible.is_discrete:
+            start = exact.sample(model, len(visible), rng.derive(seed, 2), device)
+            self._chains.visible = np.ascontiguousarray(start, model.dtype)
+        else:
+            self._chains.advance(model, SWEEPS_TO_START, device=device)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """e^A, adding up to 1."""
+        return np.exp(self._log_weights - logsumexp(self._log_weights))
+
+    @property
+    def n_effective(self) -> float:
+        """1 / sum of the squared weights."""
+        return float(1.0 / np.sum(self.weights**2))
+
+    def changed(self, model: RBM) -> None:
+        """Give the chains the weights that they have under the new model."""
+        self._log_weights += free_energy_of_rows(self._model, self.visible, self._device)
+        self._log_weights -= free_energy_of_rows(model, self.visible, self._device)
+        self._model = model
+        if self.n_effective < FEWEST_EFFECTIVE * len(self._log_weights):
+            self._resample()
+
+    def _resample(self) -> None:
+        """Systematic resampling: chain k is taken where its share of the weight covers equally spaced points."""
+        n = len(self._log_weights)
+        shift = rng.uniforms(self._seed, rng.purpose.TRAINING_CHAINS, 1, 1, self.n_resampled)[0, 0]
+        chosen = np.searchsorted(np.cumsum(self.weights), (np.arange(n) + shift) / n)
+        self._chains.visible = np.ascontiguousarray(self.visible[np.minimum(chosen, n - 1)])
+        self._log_weights[:] = 0.0
+        self.n_resampled += 1
+
+
+class Tempered:
+    """Persistent chains of a ladder of inverse temperatures, which swap their states: they do not stay in one mode."""
+
+    weights = None
+
+    def __init__(self, model: RBM, visible: np.ndarray, ladder: Sequence[float], seed: int, device: str):
+        self._seed, self._target, self._n_adapted = seed, backend.target(device), 0
+        self._betas = tempering.check_betas(ladder)
+        self._chains: TemperingChains | None = None
+        self._adapt(model, np.repeat(visible[None], len(self._betas), axis=0))
+
+    @property
+    def visible(self) -> np.ndarray:
+        """The states of the chains at beta = 1."""
+        return self._chains.visible[-1]
+
+    def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
+        """Sweep the whole ladder, each sweep followed by a round of swaps."""
+        self._chains.use(_at_betas(model, self._betas))
+        self._chains.advance(n_sweeps)
+
+    def changed(self, model: RBM) -> None:
+        """The next sweeps take the new model."""
+
+    def epoch_ends(self, model: RBM) -> None:
+        """Add temperatures where neighbours hardly swap any more."""
+        exchange = self._chains.exchange()
+        if exchange.n_sweeps >= FEWEST_SWEEPS_COUNTED:
+            if np.nanmin(exchange.swap_rates) < WORN * replicas.SWAP_RATE:
+                self._adapt(model, self._chains.visible)
+            self._chains.restart_counts()
+
+    def _adapt(self, model: RBM, visible: np.ndarray) -> None:
+        def make_stack(betas: np.ndarray) -> Stack:
+            return _at_betas(model, betas)
+
+        seeds = [rng.derive(self._seed, 2 * self._n_adapted + part) for part in range(2)]
+        self._n_adapted += 1
+        self._betas, visible = tempering.adapted_ladder(make_stack, self._betas, visible, seeds[0], self._target)
+        self._chains = TemperingChains(make_stack(self._betas), visible, seeds[1], self._target, self._betas)
+
+
+class Trajectory:
+    """Persistent chains of models stored on the way, which swap their states with those of the present model.
+
+    A model is stored when the present one has gone so far from the last that their chains swap less often than in half
+    of the attempts. The first is the start model, whose chains forget everything in one sweep.
+
+    References
+    ----------
+    Bereux, Decelle, Furtlehner & Seoane, ICLR (2025), arXiv:2405.15376.
+    """
+
+    weights = None
+    STORE_AT = 0.5
+
+    def __init__(self, model: RBM, visible: np.ndarray, seed: int, device: str):
+        self._seed, self._target, self._n_built = seed, backend.target(device), 0
+        self.stored = [model]
+        self._build(model, np.repeat(visible[None], 2, axis=0))
+
+    @property
+    def visible(self) -> np.ndarray:
+        """The states of the chains of the present model."""
+        return self._chains.visible[-1]
+
+    def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
+        """Sweep all models, each sweep followed by a round of swaps; store the present one if it is time."""
+        self._chains.use(stack([*self.stored, model]))
+        self._chains.advance(n_sweeps)
+        last = len(self.stored)
+        rate = replicas.swap_probability(self._chains.log_ratios(np.array([[last - 1, last]]))).mean()
+        if rate < self.STORE_AT:
+            visible = self._chains.visible
+            self.stored.append(model)
+            if len(self.stored) > MOST_STORED:
+                visible = self._thin_out(visible)
+            self._build(model, np.concatenate([visible, visible[-1:]]))
+
+    def changed(self, model: RBM) -> None:
+        """The next sweeps take the new model."""
+
+    def epoch_ends(self, model: RBM) -> None:
+        """Nothing to do."""
+
+    def _build(self, model: RBM, visible: np.ndarray) -> None:
+        seed = rng.derive(self._seed, 2 * self._n_built)
+        self._n_built += 1
+        self._chains = TemperingChains(stack([*self.stored, model]), visible, seed, self._target)
+
+    def _thin_out(self, visible: np.ndarray) -> np.ndarray:
+        """Leave out stored models while neighbours still swap; returns the states of those that stay."""
+        seed = rng.derive(self._seed, 2 * self._n_built + 1)
+        with warnings.catch_warnings():  # of neighbours that are far apart already: said below, and once
+            warnings.simplefilter("ignore", StatisticsWarning)
+            kept, visible = tempering.adapted_trajectory(stack(self.stored), visible, seed, self._target)
+        self.stored = [self.stored[k] for k in kept]
+        if len(kept) > MOST_STORED:
+            warnings.warn(
+                f"the trajectory keeps {len(kept)} models, which neighbours' swaps ask for, and every sweep takes all "
+                "of them; use a smaller learning rate, fewer hidden units or negative_phase='tempering'",
+                StatisticsWarning,
+                stacklevel=2,
+            )
+        return visible
+
+
+def _at_betas(model: RBM, betas: np.ndarray) -> Stack:
+    """The stack of the models `model.tempered(beta)`."""
+    scales = betas.astype(model.dtype)
+    weights, visible_bias, hidden_bias = (scales.reshape(-1, *[1] * array.ndim) * array for array in model.parameters)
+    return Stack(weights, visible_bias, hidden_bias[:, None], model.visible, model.hidden)
+
+
+def negative_phase_named(
+    name: str, model: RBM, rows: np.ndarray, n_chains: int, ladder: Sequence[float], seed: int, device: str
+) -> Persistent | Tempered | Trajectory:
+    """The negative phase of a training, its chains at random rows of the data."""
+    first_rows = rng.permutation(seed, rng.purpose.TRAINING_CHAINS, len(rows))
+    visible = rows[np.resize(first_rows, n_chains)]
+    own_seed = rng.derive(seed, 0)
+    if name == "cd":
+        return Restarted(visible, own_seed, device)
+    if name == "weighted":
+        return Weighted(model, visible, own_seed, device)
+    if name == "tempering":
+        return Tempered(model, visible, ladder, own_seed, device)
+    if name == "trajectory":
+        return Trajectory(model, visible, own_seed, device)
+    return Persistent(visible, own_seed, device)
