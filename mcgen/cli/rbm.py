@@ -4,7 +4,7 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from mcgen.cli import training
+from mcgen.cli import logz, rbm_evaluate, training
 from mcgen.cli.arguments import (
     checkpoint_argument,
     command,
@@ -26,7 +26,7 @@ METHODS = ("gibbs", "metropolis", "tempering", "exact")
 
 def add_commands(rooms: argparse._SubParsersAction) -> None:
     """Add `mcgen rbm` to the parser."""
-    rbm = rooms.add_parser("rbm", help="restricted Boltzmann machines: train, sample, exact")
+    rbm = rooms.add_parser("rbm", help="restricted Boltzmann machines: train, sample, exact, logz, evaluate")
     rbm = rbm.add_subparsers(required=True, metavar="WHAT")
     training.add_command(rbm)
     sample = command(
@@ -50,6 +50,8 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     exact.add_argument("file", help="HDF5 file with models")
     checkpoint_argument(exact, None)
     device_argument(exact)
+    logz.add_command(rbm, _models)
+    rbm_evaluate.add_command(rbm, _models)
 
 
 def _models(path: str) -> tuple:

@@ -8,18 +8,25 @@ from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
 
 TRAINERS = ("sgd", "likelihood")
+STARTS = ("random", "data", "low-rank")
 
 # What only stochastic gradients have.
 OF_SGD = {
     "epochs": (int, 50, "passes through the data"),
-    "negative-phase": (str, "cd", "cd, pcd or exact"),
-    "gibbs-steps": (int, 10, "the k of CD-k and PCD-k"),
-    "chains": (int, 512, "Markov chains of PCD"),
+    "negative-phase": (str, "cd", "cd, pcd, weighted, tempering, trajectory or exact"),
+    "gibbs-steps": (str, "10", "the k of CD-k and PCD-k; auto measures what persistent chains need"),
+    "chains": (int, 512, "persistent Markov chains"),
     "batch": (int, 128, "rows for each step"),
     "learning-rate": (float, 0.01, "at the first epoch"),
     "final-learning-rate": (float, 0.001, "at the last epoch"),
-    "optimizer": (str, "adam", "adam or sgd"),
-    "momentum": (float, 0.5, "of sgd"),
+    "schedule": (str, "geometric", "how the rate goes from first to last: geometric, linear or cosine"),
+    "optimizer": (str, "adam", "adam, sgd or natural"),
+    "momentum": (float, 0.5, "of sgd and natural"),
+    "damping": (float, None, "of natural (default: 0.01 exact, 0.1 sampled)"),
+    "l1": (float, 0.0, "penalty on the sum of |W_ij|"),
+    "max-weight-norm": (float, None, "largest norm of the weights of a hidden unit"),
+    "validation": (float, 0.0, "fraction of the rows that are kept apart"),
+    "patience": (int, None, "epochs without gain on these after which training stops, and returns the best model"),
     "evaluate-every": (int, None, "epochs between exact evaluations (default: a tenth)"),
 }
 
@@ -49,6 +56,10 @@ def _arguments(command: Parser) -> None:
     add("--trainer", default=TRAINERS[0], help="sgd, or likelihood: the exact maximum, for small models")
     for name, (kind, default, words) in OF_SGD.items():
         add(f"--{name}", type=kind, default=default, help=words)
+    add("--centered", action="store_true", help="measure units from their means over the data")
+    add("--l2", type=float, default=0.0, help="penalty on half the sum of W_ij^2, of both trainers")
+    words = "random, data (visible biases from the data's means) or low-rank (its principal components in the weights)"
+    add("--start", default=STARTS[0], help=words)
     add("--seed", type=int, default=0, help="0 to 2**64 - 1")
     device_argument(command)
 
@@ -58,6 +69,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
     results.check_output(arguments.output, arguments.overwrite)
     checks.choice("--trainer", arguments.trainer, TRAINERS)
+    checks.choice("--start", arguments.start, STARTS)
     _check_options(arguments)
     tables = pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
     lattice = tables[0][2]
@@ -97,6 +109,12 @@ def _check_options(arguments: argparse.Namespace) -> None:
             value = getattr(arguments, name.replace("-", "_"))
             if value != default:
                 raise InputError(f"--{name} {value} is for --trainer sgd, not {arguments.trainer}; leave it out")
+        if arguments.centered:
+            raise InputError(f"--centered is for --trainer sgd, not {arguments.trainer}; leave it out")
+    if not 0 <= arguments.validation < 1:
+        raise InputError(f"--validation {arguments.validation:g} is a fraction of the rows; give at least 0, below 1")
+    if arguments.patience is not None and not arguments.validation:
+        raise InputError(f"--patience {arguments.patience} needs rows to judge by; give --validation 0.1, say")
 
 
 def _hidden_units(arguments: argparse.Namespace, default: str) -> str:
@@ -111,16 +129,18 @@ def _train_one(arguments: argparse.Namespace, table: tuple, visible, hidden, see
     from mcgen import evaluation, observables, rbm
 
     temperature, rows, lattice = table
-    v = as_units(rows, visible)
-    start = _start(arguments, v.shape[1], lattice, visible, hidden, seeds[0])
+    v, validation = _split(as_units(rows, visible), arguments.validation, seeds[0])
+    start = _start(arguments, v, lattice, visible, hidden, seeds[0])
     comparable = lattice is not None and temperature is not None and evaluation.has_spins(start, lattice)
     settings = {"seed": seeds[1], "device": arguments.device, "progress": True}
     settings["truth"] = truth(lattice, temperature) if comparable else None
+    settings["l2"] = arguments.l2
     if arguments.trainer == "likelihood":
         trained = rbm.maximum_likelihood(start, v, **settings)
     else:
         own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
-        own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch")}
+        own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch"), "centered": arguments.centered}
+        own |= {"gibbs_steps": _gibbs_steps(arguments.gibbs_steps), "validation": validation}
         trained = rbm.train(start, v, **own, **settings)
     print(_training_line(trained, temperature))
     if not comparable:
@@ -135,8 +155,37 @@ def _train_one(arguments: argparse.Namespace, table: tuple, visible, hidden, see
     return trained, *evaluation.evaluate(trained.model, lattice, temperature, rows, samples, device=arguments.device)
 
 
-def _start(arguments: argparse.Namespace, n_visible: int, lattice, visible, hidden, seed: int):  # noqa: ANN001, ANN202
+def _split(v, fraction: float, seed: int) -> tuple:  # noqa: ANN001 - NumPy is imported late
+    """The rows to train on, and those kept apart (None without any)."""
+    from mcgen import rng
+
+    n_apart = round(fraction * len(v))
+    if n_apart == 0:
+        return v, None
+    order = rng.permutation(seed, rng.purpose.STUDY_SPLIT, len(v))
+    return v[order[n_apart:]], v[order[:n_apart]]
+
+
+def _gibbs_steps(word: str) -> int | str:
+    if word == "auto":
+        return word
+    try:
+        return int(word)
+    except ValueError:
+        raise InputError(f"--gibbs-steps {word} is no number of sweeps; give an integer, or auto") from None
+
+
+def _start(arguments: argparse.Namespace, v, lattice, visible, hidden, seed: int):  # noqa: ANN001, ANN202
     """The model that training starts from."""
+    from mcgen import rbm
+
+    model = _random_start(arguments, v.shape[1], lattice, visible, hidden, seed)
+    if arguments.start == "random":
+        return model
+    return rbm.start_from_data(model, v) if arguments.start == "data" else rbm.low_rank_start(model, v)
+
+
+def _random_start(arguments: argparse.Namespace, n_visible: int, lattice, visible, hidden, seed: int):  # noqa: ANN001, ANN202
     from mcgen import checks, rbm
 
     if arguments.filters is None:
@@ -179,6 +228,8 @@ def truth(lattice, temperature: float | None):  # noqa: ANN001, ANN201 - NumPy i
 
 
 def _training_line(trained, temperature: float | None) -> str:  # noqa: ANN001
+    from mcgen import stats
+
     model = trained.model
     last = {name: column[-1] for name, column in trained.history.items()}
     label = "" if temperature is None else f"T = {temperature:g}: "
@@ -197,6 +248,9 @@ def _training_line(trained, temperature: float | None) -> str:  # noqa: ANN001
         if last["kl_divergence"] == last["kl_divergence"]:
             reference = trained.settings["kl_reference"]
             words += f", exact KL({reference} || model) {last['kl_divergence']:.5f} nats"
+    elif last["tracked_log_partition"] == last["tracked_log_partition"]:
+        value = stats.format_error(last["tracked_log_partition"], last["tracked_log_partition_error"])
+        words += f", log Z followed along the training {value}"
     else:
-        words += ", too large for an exact log Z during training"
+        words += ", too large for an exact log Z during training (see mcgen rbm logz)"
     return words

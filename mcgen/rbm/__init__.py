@@ -1,12 +1,12 @@
-"""Restricted Boltzmann machines: the model, its samplers, its gradient, its training and its exact sums."""
+"""Restricted Boltzmann machines: model, samplers, gradient, training, exact sums, log Z and evaluation."""
 
-from mcgen.rbm import exact
+from mcgen.rbm import evaluation, exact, partition
 from mcgen.rbm.gradient import Gradient, negative_phase, positive_phase
 from mcgen.rbm.maximum_likelihood import maximum_likelihood
 from mcgen.rbm.model import RBM
 from mcgen.rbm.sampling import Samples, sample
 from mcgen.rbm.symmetry import Symmetry
-from mcgen.rbm.training import Trained, join, train
+from mcgen.rbm.training import Trained, join, low_rank_start, start_from_data, train
 from mcgen.rbm.units import Bernoulli, Gaussian, Potts, ReLU, Spin
 
 __all__ = [
@@ -20,11 +20,15 @@ __all__ = [
     "Spin",
     "Symmetry",
     "Trained",
+    "evaluation",
     "exact",
     "join",
+    "low_rank_start",
     "maximum_likelihood",
     "negative_phase",
+    "partition",
     "positive_phase",
     "sample",
+    "start_from_data",
     "train",
 ]

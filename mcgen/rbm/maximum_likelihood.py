@@ -15,6 +15,7 @@ from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.symmetry import Symmetry
 from mcgen.rbm.training.free import free_gradient, free_parameters, with_free_parameters
+from mcgen.rbm.training.row_weights import checked_weights
 from mcgen.rbm.training.trained import Trained, columns
 from mcgen.rbm.training.truth import checked_truth
 
@@ -181,23 +182,16 @@ def maximum_likelihood(
         "n_evaluations": climb.n_evaluations,
     }
     fitted = model.replace(*(array.astype(model.dtype) for array in climb.at(best).model.parameters))
-    return Trained(fitted, columns(history), exact.sample(fitted, N_DRAWS, seed, device), settings, ended_by == "interrupt")
+    chains = exact.sample(fitted, N_DRAWS, seed, device)
+    return Trained(fitted, columns(history), chains, settings, ended_by == "interrupt")
 
 
 def _distinct(v: np.ndarray, row_weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The distinct rows that have a weight, and their weights, which add up to 1."""
-    if row_weights is None:
-        row_weights = np.ones(len(v))
-    row_weights = checks.finite_array("row_weights", row_weights, (len(v),))
-    if row_weights.min() < 0 or row_weights.sum() <= 0:
-        raise InputError(
-            f"row_weights lie between {row_weights.min()} and {row_weights.max()}; give numbers of at least 0 that are "
-            "not all 0"
-        )
     rows, which = np.unique(v, axis=0, return_inverse=True)
-    weights = np.bincount(which.ravel(), row_weights)
+    weights = np.bincount(which.ravel(), checked_weights(row_weights, len(v)))
     there = weights > 0
-    return rows[there], weights[there] / weights.sum()
+    return rows[there], weights[there]
 
 
 def _representatives(rows: np.ndarray, low: int, tie: Symmetry) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 
 from mcgen import _cpu, _products, rbm, rng
 from mcgen.rbm import chains, gibbs
-from mcgen.rbm.gibbs import cpu as gibbs_cpu
+from mcgen.rbm.units import fields as unit_fields
 from mcgen.rbm.units import formulas as units
 
 KINDS = {
@@ -88,7 +88,7 @@ def fields_of(kind, level, states, weights, biases, first=0):
     block[:n_rows, :n_terms] = states
     fields = np.zeros((padded, _products.padded_columns(n_columns, weights)), weights.dtype)
     active = np.zeros(n_terms + 1, np.int64)
-    gibbs_cpu._layer_fields(fields, biases, first, kind, level, block, n_rows, n_terms, weights, packed, active)
+    unit_fields.layer_fields(fields, biases, first, kind, level, block, n_rows, n_terms, weights, packed, active)
     return fields[:n_rows, :n_columns]
 
 
@@ -122,13 +122,13 @@ def test_few_units_that_are_on(dtype, n_hidden):
     bias = random.normal(size=(1, n_hidden)).astype(dtype)
     dense = fields_of(units.GAUSSIAN, 0, states, weights, bias)
     for kind, level in ((units.TWO_LEVEL, 0), (units.POTTS, 3)):
-        assert gibbs_cpu._is_sparse(kind, level, states, 7, 90, weights)
+        assert unit_fields._is_sparse(kind, level, states, 7, 90, weights)
         assert (fields_of(kind, level, states, weights, bias) == dense).all()
     assert (dense[3] == bias[0]).all()
-    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, -1, states, 7, 90, weights)
-    assert not gibbs_cpu._is_sparse(units.GAUSSIAN, 0, states, 7, 90, weights)
-    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, states, 7, 90, np.ascontiguousarray(weights[:, :10]))
-    assert not gibbs_cpu._is_sparse(units.TWO_LEVEL, 0, 1 - states, 7, 90, weights)
+    assert not unit_fields._is_sparse(units.TWO_LEVEL, -1, states, 7, 90, weights)
+    assert not unit_fields._is_sparse(units.GAUSSIAN, 0, states, 7, 90, weights)
+    assert not unit_fields._is_sparse(units.TWO_LEVEL, 0, states, 7, 90, np.ascontiguousarray(weights[:, :10]))
+    assert not unit_fields._is_sparse(units.TWO_LEVEL, 0, 1 - states, 7, 90, weights)
 
 
 @pytest.mark.parametrize("visible_bias", [-3.0, 0.0])

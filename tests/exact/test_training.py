@@ -13,6 +13,7 @@ def data():
     return run.states.reshape(-1, 6), ising.exact.probabilities(lattice, 2.0)
 
 
+@pytest.mark.filterwarnings("ignore:log Z is lost:mcgen.errors.StatisticsWarning")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("negative_phase", ["exact", "cd", "pcd"])
 @pytest.mark.parametrize("units", ["spin", "bernoulli"])

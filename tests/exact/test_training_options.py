@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mcgen import ising, optim, rbm
 from mcgen.errors import InputError, SizeError
-from mcgen.rbm.training import negative
+from mcgen.rbm.training import weighted
 from mcgen.rbm.training.ascent import centred
 
 COLD = 1.5
@@ -42,30 +43,56 @@ def test_chains_that_cross_between_modes_learn_their_weights(cold):
     assert fit(cold, negative_phase="pcd").history["kl_divergence"][-1] > 1
 
 
-def test_weighted_chains_obey_jarzynski(few):
-    """After a jump of the parameters the weighted mean is that of the new model, and the chains alone are not."""
+def test_weighted_chains_obey_jarzynski():
+    """After jumps of the parameters weighted means are those of the new model, and means of the chains are not."""
     old = rbm.RBM.random(6, 4, seed=1, scale=0.1, visible="spin", hidden="spin")
     new = rbm.RBM.random(6, 4, seed=5, scale=0.5, visible="spin", hidden="spin")
     between = old.replace(*(0.5 * (a + b) for a, b in zip(old.parameters, new.parameters, strict=True)))
-    chains = negative.Weighted(old, np.resize(few, (40_000, 6)).astype(float), seed=1, device="cpu")
-    for model in (between, new):
-        chains.changed(model)
     states = 2 * (np.arange(64)[:, None] >> np.arange(6) & 1) - 1
     truth = rbm.exact.probabilities(new) @ (states[:, 0] * states[:, 1])
+    chains = weighted.WeightedChains(old, 40_000, seed=1, device="cpu", n_groups=4)
+    for model in (between, new):
+        chains.change(model)
     own = chains.visible[:, 0] * chains.visible[:, 1]
-    weights = chains.weights if chains.n_resampled == 0 else np.full(len(own), 1 / len(own))
+    weights = chains.weights
     error = np.sqrt(np.sum(weights**2 * (own - weights @ own) ** 2))
-    assert abs(weights @ own - truth) < 4 * error
+    assert abs(weights @ own - truth) < 4 * error < 0.05
     assert abs(own.mean() - truth) > 10 * error
+    value, error = chains.log_ratio
+    assert abs(value - (rbm.exact.log_partition(new) - rbm.exact.log_partition(old))) < 4 * error < 0.05
     # Resampling keeps the distribution: each chain comes as often as its weight says, up to rounding.
-    before, chosen = chains.weights, chains.visible.copy()
-    chains._resample()
-    counts = {tuple(row): n for row, n in zip(*np.unique(chains.visible, axis=0, return_counts=True), strict=True)}
-    expected = {}
-    for row, weight in zip(chosen, before, strict=True):
-        expected[tuple(row)] = expected.get(tuple(row), 0.0) + 40_000 * weight
-    assert all(abs(counts.get(row, 0) - n) < 60 for row, n in expected.items())
-    assert chains.n_effective == pytest.approx(40_000)
+    group, before = np.arange(10_000), chains.visible.copy()
+    share = weights[group] / weights[group].sum()
+    chains._resample(group, share)
+    counts = {
+        tuple(row): n for row, n in zip(*np.unique(chains.visible[group], axis=0, return_counts=True), strict=True)
+    }
+    expected: dict = {}
+    for row, part in zip(before[group], share, strict=True):
+        expected[tuple(row)] = expected.get(tuple(row), 0.0) + 10_000 * part
+    assert all(abs(counts.get(row, 0) - n) < 40 for row, n in expected.items())
+    np.testing.assert_allclose(chains.weights[group], chains.weights[0])
+    np.testing.assert_allclose(chains.log_ratio[0], value)
+
+
+@pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")
+def test_log_z_is_followed_along_the_training(cold):
+    """Within its error of the exact value, in ten trainings whose chains do not keep up with their model."""
+    scores = []
+    for seed in range(10):
+        start = rbm.RBM.random(9, 6, seed=seed, scale=0.1, visible="spin", hidden="spin")
+        history = rbm.train(
+            start, cold[0][:1000], negative_phase="pcd", gibbs_steps=2, epochs=6, batch_size=50, n_chains=64,
+            learning_rate=0.02, evaluate_every=2, seed=seed,
+        ).history  # fmt: skip
+        assert np.isfinite(history["tracked_log_partition"]).all()
+        assert history["log_partition"][-1] > 15  # log Z is far from that of the start, 10.4
+        scores.append((history["tracked_log_partition"] - history["log_partition"])[-1])
+        scores[-1] /= history["tracked_log_partition_error"][-1]
+        assert history["tracked_log_partition_error"][-1] < 1
+    # The error follows from eight groups: a t distribution with seven degrees of freedom.
+    p = 2 * stats.t.sf(np.abs(scores), 7)
+    assert stats.combine_pvalues(p).pvalue > 1e-3
 
 
 def test_a_centred_gradient_does_not_see_which_state_is_called_one(few):
@@ -218,7 +245,7 @@ def test_schedules():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"gibbs_steps": "auto"}, "gibbs_steps='auto' measures chains that are carried on"),
+        ({"gibbs_steps": "auto"}, "gibbs_steps='auto' measures Gibbs chains that are carried on"),
         ({"patience": 3}, "patience=3 needs validation rows"),
         ({"learning_rate": [0.1, 0.2]}, r"learning_rate has shape \(2,\)"),
         ({"learning_rate": [0.1] * 50, "final_learning_rate": 0.1}, "leave out final_learning_rate"),

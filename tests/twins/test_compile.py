@@ -13,6 +13,7 @@ from mcgen.ising.exact import cuda as exact_cuda
 from mcgen.rbm import cuda as rbm_cuda
 from mcgen.rbm.gibbs import cuda as gibbs_cuda
 from mcgen.rbm.metropolis import cuda as metropolis_cuda
+from mcgen.rbm.partition import cuda as annealing_cuda
 from mcgen.rbm.sums import cuda as sums_cuda
 from mcgen.rbm.tempering import cuda as tempering_cuda
 from mcgen.rbm.units import cuda as units_cuda
@@ -111,6 +112,13 @@ def both(*kinds):
 KIND = (i64, i64, matrix(f64))  # kind, level, parameters
 LAYERS = both(both(*KIND), both(*KIND))
 RUN = both(*[i64] * 6, u32, u32)
+OF_STEP = (vector(f64), i64, i64, *KEY)  # betas, number of the step in them and among all, key
+
+
+def three_biases(real):
+    return both(*[vector(real)] * 3)
+
+
 for real in (f32, f64):
     draws = i8[:, :, :, ::1]
     arrays = both(cube(real), draws, cube(real), cube(real))
@@ -142,6 +150,15 @@ for real in (f32, f64):
             ),
         ),
         f"swap_states-{real}": (tempering_cuda.swap_states, (cube(real), matrix(i64), matrix(numba.boolean))),
+        f"_multiply-{real}": (annealing_cuda._multiply, [matrix(real)] * 3),
+        f"_grow_and_draw_hidden-{real}": (
+            annealing_cuda._grow_and_draw_hidden,
+            (*(matrix(f64), matrix(real), matrix(f64), matrix(real), three_biases(real), both(*KIND)), *OF_STEP),
+        ),
+        f"_draw_visible-{real}": (
+            annealing_cuda._draw_visible,
+            (matrix(real), three_biases(real), both(*KIND), *OF_STEP),
+        ),
         f"layer_means-{real}": (rbm_cuda.layer_means, (*[matrix(real)] * 3, vector(real), *KIND)),
         f"phase_statistics-{real}": (
             rbm_cuda.phase_statistics,
@@ -167,7 +184,7 @@ def test_kernel_compiles_to_ptx(name):
 
 def test_every_kernel_is_compiled():
     rooms = (rng_cuda, ising_cuda, bit_sliced_cuda, exact_cuda, rbm_cuda, units_cuda, gibbs_cuda, metropolis_cuda)
-    for module in (*rooms, tempering_cuda, sums_cuda):
+    for module in (*rooms, tempering_cuda, sums_cuda, annealing_cuda):
         for name, value in vars(module).items():
             if hasattr(value, "block_for_each_item"):
                 assert any(name == kernel.split("-")[0] for kernel in KERNELS), name

@@ -36,6 +36,9 @@ show("mixture", *rbm.exact.visible_moments(mixture), rbm.exact.sample(mixture, 5
 for hidden in ("gaussian", "relu", rbm.Potts(3)):
     pair = rbm.RBM.random(30, 12, seed=1, scale=0.3, visible="spin", hidden=hidden)
     show(str(hidden), rbm.sample(pair, n_chains=100, n_draws=2, thin=2, burn_in=5, seed=6).free_energy)
+for start in (model, wide):  # the second has several blocks of chains
+    both = rbm.partition.sandwich(start, n_runs=200, n_temperatures=30, burn_in=20, seed=4)
+    show("annealing", [both.value, both.error, both.lower, both.upper], both.settings["betas"])
 spins = (rng.words(1, 0, 500, 16) % 2).astype(np.int8) * 2 - 1
 net = vae.VAE(n_features=16, hidden=(40, 30), n_latent=3, decoder="spin", seed=1)
 for objective, n_draws in (("elbo", 2), ("importance", 5)):
@@ -74,5 +77,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 42
+    assert len(one.splitlines()) == 44
     assert run(2) == one

@@ -7,10 +7,11 @@ runs the same checks on a GPU.
 import numpy as np
 from twins.running import run
 
-from mcgen import backend, ising, rbm, rng
+from mcgen import _cuda, backend, ising, rbm, rng
 from mcgen.ising.exact import summation, transfer
 from mcgen.ising.methods import make_walkers
 from mcgen.rbm.chains import stack
+from mcgen.rbm.partition import annealing, path
 from mcgen.rbm.sampling import Chains
 from mcgen.rbm.tempering import TemperingChains
 
@@ -219,6 +220,25 @@ def check_swap_states():
     ]  # fmt: skip
     assert (runs[0].states == runs[1].states).all()
     assert (runs[0].exchange.swap_rates == runs[1].exchange.swap_rates).all()
+
+
+def check_annealing_sweeps():
+    library = _cuda.matrix_library
+    betas = np.array([0.0, 0.3, 1.0])
+    try:
+        for kinds in (KINDS[2], ("bernoulli", "relu"), (rbm.Potts(5), "gaussian")):
+            for dtype, tolerance in ((np.float32, 1e-5), (np.float64, 1e-12)):
+                one = model(kinds, dtype, scale=0.5)
+                start = path.reference(one, seed=SEED)
+                states = annealing.reference_states(start, 2, SEED)
+                for way in (betas, betas[::-1].copy()):
+                    _cuda.matrix_library = library if dtype == np.float32 else lambda: None
+                    cpu, cuda = (annealing.anneal(start, one, way, states, SEED, device) for device in ("cpu", "cuda"))
+                    assert np.allclose(cpu.states, cuda.states, rtol=tolerance, atol=tolerance)
+                    assert np.allclose(cpu.log_weights, cuda.log_weights, rtol=tolerance, atol=tolerance)
+                    assert np.abs(cpu.log_weights).max() > 0.1
+    finally:
+        _cuda.matrix_library = library
 
 
 def check_layer_means():

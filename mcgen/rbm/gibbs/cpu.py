@@ -5,41 +5,8 @@ from numba import prange
 
 from mcgen import _cpu, _products
 from mcgen.rbm.units import rows
-from mcgen.rbm.units.formulas import POTTS, TWO_LEVEL
+from mcgen.rbm.units.fields import layer_fields
 from mcgen.rng.purpose import RBM_HIDDEN, RBM_VISIBLE
-
-# Where fewer of the states are 1, adding rows of the weights is quicker than the product. A row comes from the
-# second-level cache, at a quarter of the speed at which registers multiply: 784 x 500 float32 numbers meet at 0.2.
-SPARSE = 0.15
-ROWS_LOOKED_AT = 8
-
-
-@_cpu.helper
-def _is_sparse(kind, level, states, n_rows, n_states, weights):
-    """Whether units are 0 or 1, mostly 0, in the first rows of a block, and the rows of the weights long.
-
-    Both ways give the same bits, so a guess will do.
-    """
-    if not (kind == POTTS or (kind == TWO_LEVEL and level == 0)) or not _products.long_enough_to_add(weights):
-        return False
-    total = 0.0
-    for row in range(min(n_rows, ROWS_LOOKED_AT)):
-        total += _products.sum_of_row(states[row], n_states)
-    return total < SPARSE * min(n_rows, ROWS_LOOKED_AT) * n_states
-
-
-@_cpu.helper
-def _layer_fields(fields, biases, first, kind, level, states, n_rows, n_states, weights, packed, active):
-    """fields = biases + states . weights for the rows of a block; row r has the bias first + r, or the only one."""
-    sparse = _is_sparse(kind, level, states, n_rows, n_states, weights)
-    for row in range(n_rows):
-        bias = biases[min(first + row, biases.shape[0] - 1)]
-        if sparse:
-            _products.add_active_rows(fields[row], bias, states[row], n_states, weights, active)
-        else:
-            rows.copy(fields[row], bias)
-    if not sparse:
-        _products.add_product(fields, states, packed)
 
 
 @_cpu.kernel
@@ -119,7 +86,7 @@ def gibbs_sweeps(
             rows.copy(v[row], visible[model, first + row])
         for sweep in range(n_sweeps):
             step = first_step + sweep
-            _layer_fields(
+            layer_fields(
                 h, hidden_bias[model], first, visible_kind, visible_level, v, n_rows, n_visible, weights[model],
                 up_here, active,
             )  # fmt: skip
@@ -128,7 +95,7 @@ def gibbs_sweeps(
                     hidden_kind, hidden_level, hidden_parameters, h[row, :n_hidden], hidden_words, step,
                     model * n_chains + first + row, RBM_HIDDEN, key0, key1,
                 )  # fmt: skip
-            _layer_fields(
+            layer_fields(
                 v, visible_bias[model : model + 1], 0, hidden_kind, hidden_level, h, n_rows, n_hidden,
                 transposed_weights[model], down_here, active,
             )  # fmt: skip

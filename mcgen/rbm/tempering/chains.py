@@ -121,6 +121,10 @@ class TemperingChains:
         """A copy of the states, in the dtype of the weights: shape (n_models, n_chains, n_visible)."""
         return np.array(self._target.to_host(self._visible))
 
+    def states_of_last(self) -> np.ndarray:
+        """A copy of the states of the last model, the one that is asked for: shape (n_chains, n_visible)."""
+        return np.array(self._target.to_host(self._visible[-1]))
+
     def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
         """Sweep all replicas, each sweep followed by a round of swaps.
 

@@ -52,7 +52,7 @@ class Cheap:
             return math.nan
         log_z = row["log_partition"]
         if math.isnan(log_z):
-            log_z = row["tracked_log_partition"]
+            log_z = row.get("tracked_log_partition", math.nan)
         return float(-free_energy_of_rows(model, self.validation, self.device).mean() - log_z)
 
 

@@ -14,12 +14,18 @@ from mcgen.rbm.gradient import Gradient, Phases, difference_of_phases, phase_of_
 from mcgen.rbm.model import RBM
 from mcgen.rbm.training.ascent import Ascent, Penalties, SlidingMeans, centred, limited
 from mcgen.rbm.training.columns import Cheap, Evaluator
-from mcgen.rbm.training.natural import exact_natural_direction, sampled_natural_direction
+from mcgen.rbm.training.natural import (
+    check_exact,
+    check_sampled,
+    exact_natural_direction,
+    sampled_natural_direction,
+)
 from mcgen.rbm.training.negative import NEGATIVE_PHASES, PERSISTENT, negative_phase_named
+from mcgen.rbm.training.row_weights import checked_weights
 from mcgen.rbm.training.stopping import Stopping
 from mcgen.rbm.training.trained import Trained, columns
 from mcgen.rbm.training.truth import checked_truth
-from mcgen.rbm.training.watching import Watching
+from mcgen.rbm.training.watching import PLAIN_CHAINS, Watching
 
 OPTIMIZERS = ("adam", "sgd", "natural")
 DEFAULT_LADDER = (0.0, 1.0)
@@ -102,7 +108,7 @@ def train(
     negative_phase : {"exact", "cd", "pcd", "weighted", "tempering", "trajectory"}
     gibbs_steps : int or "auto"
         Gibbs sweeps of the chains for each step: the k of CD-k and PCD-k. "auto" takes twice the autocorrelation time
-        of the chains, measured anew where the model is evaluated; not for "cd" and "exact".
+        of the chains, measured anew where the model is evaluated; for "pcd" and "weighted".
     n_chains : int
         Persistent chains, started at random rows. CD has one for each row of the batch.
     epochs : int
@@ -176,7 +182,8 @@ def train(
         validation_log_likelihood
             Mean log p over the validation rows, by the exact log Z or else the tracked one.
         tracked_log_partition, tracked_log_partition_error
-            log Z followed from the start along the training with persistent chains, and its error.
+            log Z followed from the start along the training by weighted chains of their own, and its error; not for
+            "exact" and "cd".
         r_hat, autocorrelation_time, effective_chains
             Of persistent chains: split R-hat, autocorrelation time in sweeps, and how many independent draws the
             chains of one step are worth.
@@ -232,10 +239,10 @@ def train(
     persistent = negative_phase in PERSISTENT
     if gibbs_steps != "auto":
         gibbs_steps = checks.integer("gibbs_steps", gibbs_steps, 1)
-    elif not persistent:
+    elif negative_phase not in PLAIN_CHAINS:
         raise InputError(
-            f"gibbs_steps='auto' measures chains that are carried on, and negative_phase is {negative_phase!r}; give "
-            f"a number, or one of {', '.join(PERSISTENT)}"
+            f"gibbs_steps='auto' measures Gibbs chains that are carried on, and negative_phase is {negative_phase!r}; "
+            f"give a number, or one of {', '.join(PLAIN_CHAINS)}"
         )
     n_chains = checks.integer("n_chains", n_chains, 1)
     epochs = checks.integer("epochs", epochs, 1)
@@ -257,9 +264,11 @@ def train(
     stopping = Stopping(patience, validation is not None, persistent or exact.is_quick(model))
     if negative_phase == "exact":
         exact.check_steps(model)
+    if optimizer == "natural":
+        (check_exact if negative_phase == "exact" else check_sampled)(model)
     if truth is not None:
         truth = checked_truth(model, truth)
-    weights = _checked_weights(row_weights, len(v))
+    weights = checked_weights(row_weights, len(v))
     backend.target(device)
 
     n_batches = math.ceil(len(v) / batch_size)
@@ -268,7 +277,9 @@ def train(
     evaluator = Evaluator(model, v, weights, truth, device)
     negative = negative_phase_named(negative_phase, model, v, n_chains, ladder, seed, device)
     ascent = Ascent(model, step_rule, penalties)
-    watching = Watching(model, negative, gibbs_steps, persistent, evaluator.feasible, rng.derive(seed, 1), device)
+    watching = Watching(
+        model, negative_phase, negative, gibbs_steps, evaluate_every * n_batches, v, rng.derive(seed, 1), device
+    )
     means = SlidingMeans()
     trajectory = [model]
     history: list[dict[str, float]] = []
@@ -280,6 +291,7 @@ def train(
             phases = _exact_phases(model, batch, batch_weights, device)
         else:
             negative.advance(model, batch, watching.gibbs_steps)
+            watching.chains_moved(negative.visible)
             chain_weights = batch_weights / batch_weights.sum() if negative_phase == "cd" else negative.weights
             phases = difference_of_phases(model, batch, batch_weights, negative.visible, chain_weights, device)
         # Where the spin flip fixes the biases, units are measured from their centres already.
@@ -300,23 +312,24 @@ def train(
             for epoch in range(epochs):
                 evaluate = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
                 rate = rates[epoch]
-                watching.epoch_begins(model, evaluate)
+                watching.epoch_begins(model, epoch % evaluate_every == 0)
                 order = rng.permutation(seed, rng.purpose.TRAINING_ORDER, len(v), step=epoch)
-                for rows in np.array_split(order, n_batches):
+                for k, rows in enumerate(np.array_split(order, n_batches)):
                     # Weighted so that the mean over batches is the gradient of all rows, whatever their weights.
                     batch_weights = weights[rows] * (len(v) / len(rows))
                     if not batch_weights.any():
                         continue
-                    model = ascent.step(gradient_of(v[rows], batch_weights), rate, epoch + 1, turn)
+                    gradient = gradient_of(v[rows], batch_weights)
+                    model = ascent.step(gradient, rate, epoch + 1, turn)
                     negative.changed(model)
-                    watching.stepped()
+                    watching.stepped(model, last=k == n_batches - 1)
                 if negative_phase == "exact":  # for the free-energy gap only
                     negative.advance(model, v, watching.gibbs_steps)
                 negative.epoch_ends(model)
                 row = {"epoch": epoch + 1, "learning_rate": rate}
                 row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights)
                 row |= evaluator.columns(model, evaluate or stopping.judges)
-                row |= watching.columns(model, row["log_partition"])
+                row |= watching.columns(evaluate)
                 row["validation_log_likelihood"] = cheap.validation_log_likelihood(model, row)
                 history.append(row)
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):
@@ -348,16 +361,3 @@ def _checked_penalties(l1: float, l2: float, max_weight_norm: float | None) -> P
     if max_weight_norm is not None:
         max_weight_norm = checks.positive("max_weight_norm", max_weight_norm)
     return Penalties(l1, l2, max_weight_norm)
-
-
-def _checked_weights(row_weights: np.ndarray | None, n_rows: int) -> np.ndarray:
-    """The weights of the rows, adding up to 1."""
-    if row_weights is None:
-        return np.full(n_rows, 1.0 / n_rows)
-    weights = checks.finite_array("row_weights", row_weights, (n_rows,)).astype(np.float64)
-    if weights.min() < 0 or weights.sum() <= 0:
-        raise InputError(
-            f"row_weights lie between {weights.min()} and {weights.max()}; give numbers of at least 0 that are not all "
-            "0"
-        )
-    return weights / weights.sum()

@@ -19,6 +19,7 @@ MEASURED_CHAINS, FIRST_SWEEPS = 32, 32
 TIMES_IN_RECORD = 10
 # Sweeps between two steps, in autocorrelation times: two are enough for nearly independent draws.
 STEPS_IN_TIMES = 2.0
+MOST_GIBBS_STEPS = 100
 
 
 class Mixing(NamedTuple):
@@ -167,7 +168,7 @@ def warn_of_stuck_chains(mixing: Mixing, stacklevel: int = 2) -> bool:
 
 
 def automatic_gibbs_steps(
-    model: RBM, visible: np.ndarray, seed: int, least: int = 1, most: int = 100, device: str = "cpu"
+    model: RBM, visible: np.ndarray, seed: int, least: int = 1, most: int = MOST_GIBBS_STEPS, device: str = "cpu"
 ) -> GibbsSteps:
     """The Gibbs sweeps between two steps that chains of this model need: twice their autocorrelation time.
 
@@ -216,7 +217,7 @@ def automatic_gibbs_steps(
     most = checks.integer("most", most, least)
     chains = Chains(visible[:MEASURED_CHAINS].copy(), seed)
     chains.advance(model, 1, device=device)  # states that came from elsewhere are one sweep nearer to the model
-    leading = _leading_vector(model)
+    leading = leading_vector(model)
     record = np.empty((3, len(chains.visible), 0))
     time, n_sweeps = math.nan, FIRST_SWEEPS
     while True:
@@ -234,8 +235,25 @@ def automatic_gibbs_steps(
     return GibbsSteps(min(max(steps, least), most), time, math.isnan(time) or wanted > most)
 
 
-def _leading_vector(model: RBM) -> np.ndarray:
-    """The left singular vector of the weights of the largest singular value: (n_visible,)."""
+def leading_vector(model: RBM) -> np.ndarray:
+    """The left singular vector of the weights of the largest singular value, up to a factor.
+
+    Parameters
+    ----------
+    model : RBM
+
+    Returns
+    -------
+    float64, shape (n_visible,)
+
+    Examples
+    --------
+    >>> from mcgen import rbm
+    >>> from mcgen.rbm.training.mixing import leading_vector
+    >>> x = leading_vector(rbm.RBM([[1.0, 0.0], [2.0, 0.0]], [0.0, 0.0], [0.0, 0.0]))
+    >>> round(float(x[1] / x[0]), 9)
+    2.0
+    """
     W = model.weights.astype(np.float64)
     last = min(W.shape) - 1
     if W.shape[0] <= W.shape[1]:

@@ -6,6 +6,7 @@ metric solves (F + damping 1) d = g (Amari 1998), where the damping keeps it fro
 little about (Levenberg 1944). For a model with a symmetry everything is in the free parameters.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,9 +18,8 @@ from mcgen.rbm import exact
 from mcgen.rbm.exact.limits import n_states
 from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM
-from mcgen.rbm.symmetry import CENTERS, Symmetry
-from mcgen.rbm.training.free import free_parameters
 from mcgen.rbm.training.row_weights import checked_weights
+from mcgen.rbm.training.scores import scores_of_rows
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -74,23 +74,25 @@ def exact_natural_direction(model: RBM, gradient: Sequence[np.ndarray], damping:
     >>> round(float(direction.visible_bias[0] + 0.5 * direction.weights[0, 0]), 4)  # h is 1/2 in all states
     4.0
     """
+    check_exact(model)
     g, damping = _checked(model, gradient, damping)
-    _check_size(model, len(g))
     p = exact.probabilities(model, device)
     fisher, mean = np.zeros((len(g), len(g))), np.zeros(len(g))
-    step = max(1, SCORES_PER_BLOCK // (len(g) + model.n_visible * model.n_hidden))
-    blocks = [slice(first, min(first + step, len(p))) for first in range(0, len(p), step)]
+    step = max(1, SCORES_PER_BLOCK // (len(g) + model.n_visible + model.n_hidden))
 
-    def scores(block: slice) -> np.ndarray:
-        return scores_of_rows(model, model.visible.list_states(model.n_visible, block.start, block.stop), device)
+    def scores(first: int, end: int) -> np.ndarray:
+        return scores_of_rows(model, model.visible.list_states(model.n_visible, first, end), device)
 
-    # The mean takes a sum of its own, so that nothing cancels.
+    # Measured from those of the most probable state, so that little cancels.
+    top = int(np.argmax(p))
+    origin = scores(top, top + 1)
     with blas.one_thread():
-        for block in blocks:
-            mean += p[block] @ scores(block)
-        for block in blocks:
-            fisher += _weighted_square(scores(block) - mean, p[block])
-        return _arrays(model, _solve(fisher, g, damping))
+        for first in range(0, len(p), step):
+            end = min(first + step, len(p))
+            away = scores(first, end) - origin
+            mean += p[first:end] @ away
+            fisher += _weighted_square(away, p[first:end])
+        return _arrays(model, _solve(fisher - np.outer(mean, mean), g, damping))
 
 
 def sampled_natural_direction(
@@ -156,11 +158,11 @@ def sampled_natural_direction(
     >>> sum(float(np.sum(d * g)) for d, g in zip(direction, gradient)) > 0  # uphill
     True
     """
+    check_sampled(model)
     g, damping = _checked(model, gradient, damping)
     v = model.check_rows(rows, "rows")
     weights = checked_weights(row_weights, len(v))
     if model.symmetry is not None:
-        _check_parameters(model, len(g))
         scores = scores_of_rows(model, v, device)
         with blas.one_thread():
             fisher = _weighted_square(scores - weights @ scores, weights)
@@ -175,56 +177,71 @@ def sampled_natural_direction(
         of_rows = weights @ gram
         gram += weights @ of_rows - of_rows - of_rows[:, None]
         answers = roots * _solve(gram * roots * roots[:, None], roots * (along - weights @ along), damping)
-    back = phase_of_rows(model, v, answers - weights * answers.sum(), device)
+    back = phase_of_rows(model, v, answers, device)  # they add up to 0
     return Gradient(*((mine - its) / damping for mine, its in zip(gradient, back, strict=True)))
 
 
-def scores_of_rows(model: RBM, v: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """The scores grad(-F(v)) of rows with respect to the free parameters, up to a constant for each parameter.
+def check_exact(model: RBM) -> None:
+    """Raise an error if the exact Fisher matrix is out of reach.
 
     Parameters
     ----------
     model : RBM
-    v : array, shape (n_rows, n_visible)
-    device : {"cpu", "cuda"}
 
-    Returns
-    -------
-    float64, shape (n_rows, n_parameters)
-        In the order of the (free) parameters: v_i <h_j>, v_i, <h_j>, or their sums over what a symmetry ties.
+    Raises
+    ------
+    InputError
+        If the visible units are continuous.
+    SizeError
+        If there are too many states or (free) parameters.
 
     Examples
     --------
     >>> from mcgen import rbm
-    >>> from mcgen.rbm.training.natural import scores_of_rows
-    >>> scores_of_rows(rbm.RBM([[0.0], [0.0]], [0.0, 0.0], [0.0]), [[0, 1]]).tolist()
-    [[0.0, 0.5, 0.0, 1.0, 0.5]]
+    >>> from mcgen.rbm.training.natural import check_exact
+    >>> check_exact(rbm.RBM.random(n_visible=10, n_hidden=8, seed=1))
     """
-    v = np.asarray(v, np.float64)
-    h = model.hidden_mean(v, device).astype(np.float64)
-    if model.symmetry is not None:
-        return _tied_scores(model.symmetry, v, h)
-    return np.concatenate([(v[:, :, None] * h[:, None, :]).reshape(len(v), -1), v, h], axis=1)
+    remedy = "use the Fisher matrix estimated from samples (sampled_natural_direction)"
+    if not model.visible.is_discrete:
+        raise InputError(f"{model.visible.name} units have no list of states to sum the Fisher matrix over; {remedy}")
+    n, states = sum(map(math.prod, _shapes(model))), n_states(model, "visible")
+    terms = states * n**2
+    if terms > MOST_TERMS or n > MOST_PARAMETERS:
+        raise SizeError(
+            f"the exact Fisher matrix of {model!r} has {n} x {n} entries and is a sum over {states} states, "
+            f"2^{terms.bit_length() - 1} terms; it reaches {MOST_PARAMETERS} parameters and "
+            f"2^{MOST_TERMS.bit_length() - 1} terms; {remedy}"
+        )
 
 
-def _tied_scores(tie: Symmetry, v: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """The sums over translations t of v_{d+t} <h_{f,t}>, a correlation of lattices, and those of v and of <h>.
+def check_sampled(model: RBM) -> None:
+    """Raise an error if the Fisher matrix of samples is out of reach: that of a symmetric model, which is formed.
 
-    Measured from the centres of units that are flipped, the energy has no biases, and the score of a filter no terms of
-    the biases that follow from it.
+    Parameters
+    ----------
+    model : RBM
+
+    Raises
+    ------
+    SizeError
+        If a symmetry leaves too many free parameters.
+
+    Examples
+    --------
+    >>> from mcgen import rbm
+    >>> from mcgen.rbm.training.natural import check_sampled
+    >>> check_sampled(rbm.RBM.random(n_visible=784, n_hidden=500, seed=1))
     """
-    n, axes = len(v), tuple(range(2, 2 + len(tie.shape)))
-    v0, h0 = (CENTERS[tie.visible], CENTERS.get(tie.hidden, 0.0)) if tie.spin_flip else (0.0, 0.0)
-    of_visible = np.fft.rfftn((v - v0).reshape(n, 1, *tie.shape), axes=axes)
-    of_hidden = np.fft.rfftn((h - h0).reshape(n, -1, *tie.shape), axes=axes)
-    filters = np.fft.irfftn(of_visible * of_hidden.conj(), tie.shape, axes=axes)
-    fields = h.reshape(n, -1, tie.n_visible).sum(axis=2)
-    if filters.shape[1] > tie.n_filters:  # pairs of filters w and -w, with one bias
-        filters = filters[:, : tie.n_filters] - filters[:, tie.n_filters :]
-        fields = fields[:, : tie.n_filters] + fields[:, tie.n_filters :]
-    _, (n_visible_bias,), (n_hidden_bias,) = tie.free_shapes
-    total = v.sum(axis=1, keepdims=True)
-    return np.concatenate([filters.reshape(n, -1), total[:, :n_visible_bias], fields[:, :n_hidden_bias]], axis=1)
+    if model.symmetry is not None and model.symmetry.n_free > MOST_PARAMETERS:
+        raise SizeError(
+            f"{model!r} has {model.symmetry.n_free} free parameters, and its Fisher matrix is formed for at most "
+            f"{MOST_PARAMETERS}; use fewer filters, or an optimizer without it (adam)"
+        )
+
+
+def _shapes(model: RBM) -> list[tuple[int, ...]]:
+    """The shapes of the (free) parameters."""
+    return [array.shape for array in model.parameters] if model.symmetry is None else list(model.symmetry.free_shapes)
 
 
 def _weighted_square(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -239,7 +256,7 @@ def _solve(matrix: np.ndarray, right: np.ndarray, damping: float) -> np.ndarray:
 
 def _checked(model: RBM, gradient: Sequence[np.ndarray], damping: float) -> tuple[np.ndarray, float]:
     """The gradient as one vector, and the damping."""
-    shapes = [array.shape for array in free_parameters(model)]
+    shapes = _shapes(model)
     have = [np.shape(array) for array in gradient]
     if have != shapes:
         raise InputError(
@@ -250,30 +267,9 @@ def _checked(model: RBM, gradient: Sequence[np.ndarray], damping: float) -> tupl
     return np.concatenate(parts), checks.positive("damping", damping)
 
 
-def _check_parameters(model: RBM, n: int) -> None:
-    if n > MOST_PARAMETERS:
-        raise SizeError(
-            f"{model!r} has {n} (free) parameters, and its Fisher matrix is formed for at most {MOST_PARAMETERS}; use "
-            "fewer filters, or an optimizer without it (adam)"
-        )
-
-
-def _check_size(model: RBM, n: int) -> None:
-    remedy = "use the Fisher matrix estimated from samples (sampled_natural_direction)"
-    if not model.visible.is_discrete:
-        raise InputError(f"{model.visible.name} units have no list of states to sum the Fisher matrix over; {remedy}")
-    terms = n_states(model, "visible") * n**2
-    if terms > MOST_TERMS or n > MOST_PARAMETERS:
-        raise SizeError(
-            f"the exact Fisher matrix of {model!r} has {n} x {n} entries and is a sum over "
-            f"{n_states(model, 'visible')} states, 2^{terms.bit_length() - 1} terms; it reaches {MOST_PARAMETERS} "
-            f"parameters and 2^{MOST_TERMS.bit_length() - 1} terms; {remedy}"
-        )
-
-
 def _arrays(model: RBM, vector: np.ndarray) -> Arrays:
     """A vector of all free parameters as arrays of their shapes."""
-    shapes = [array.shape for array in free_parameters(model)]
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    shapes = _shapes(model)
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
     parts = [part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
     return Gradient(*parts) if model.symmetry is None else tuple(parts)

@@ -13,24 +13,20 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mcgen import backend, replicas, rng
 from mcgen.errors import StatisticsWarning
-from mcgen.rbm import exact, tempering
+from mcgen.rbm import tempering
 from mcgen.rbm.chains import Stack, stack
-from mcgen.rbm.model import RBM, free_energy_of_rows
+from mcgen.rbm.model import RBM
 from mcgen.rbm.sampling import Chains
 from mcgen.rbm.tempering import TemperingChains
+from mcgen.rbm.training.weighted import WeightedChains
 
 NEGATIVE_PHASES = ("exact", "cd", "pcd", "weighted", "tempering", "trajectory")
 # Those whose chains are carried on from step to step, and follow the model.
 PERSISTENT = ("pcd", "weighted", "tempering", "trajectory")
 
-# Weighted chains are drawn anew among themselves where their effective number falls below this part of them.
-FEWEST_EFFECTIVE = 0.5
-# Sweeps that bring chains to the distribution of a start model, whose units hardly feel each other.
-SWEEPS_TO_START = 100
 # Models of a trajectory that are kept as its ladder, at most.
 MOST_STORED = 60
 # A ladder is adapted again once neighbours swap in less than this part of the attempts that it was made for.
@@ -72,56 +68,32 @@ class Restarted(Persistent):
         super().advance(model, batch, n_sweeps)
 
 
-class Weighted(Persistent):
-    """Persistent chains whose weights correct for the steps of the model, however fast these are.
+class Weighted:
+    """Persistent chains whose weights correct for the steps of the model, however fast these are."""
 
-    If chains have the distribution of the model with weights e^A, they keep it when A changes by F_old(v) - F_new(v) as
-    the parameters change, and sweeps leave A alone: Jarzynski's equality. The mean of e^A is Z_new / Z_start. Chains
-    are drawn anew among themselves, by systematic resampling, once few of them carry the weight.
+    def __init__(self, model: RBM, n_chains: int, seed: int, device: str):
+        self._chains = WeightedChains(model, n_chains, seed, device)
 
-    References
-    ----------
-    Jarzynski, Phys. Rev. Lett. 78, 2690 (1997). Neal, Stat. Comput. 11, 125 (2001). Carbone, Hua, Coste &
-    Vanden-Eijnden, NeurIPS (2023).
-    """
-
-    def __init__(self, model: RBM, visible: np.ndarray, seed: int, device: str):
-        super().__init__(visible, rng.derive(seed, 0), device)
-        self._seed, self.n_resampled = rng.derive(seed, 1), 0
-        self._model, self._log_weights = model, np.zeros(len(visible))
-        # These chains must begin with the distribution of the start model, not with data.
-        if exact.is_quick(model) and model.visible.is_discrete:
-            start = exact.sample(model, len(visible), rng.derive(seed, 2), device)
-            self._chains.visible = np.ascontiguousarray(start, model.dtype)
-        else:
-            self._chains.advance(model, SWEEPS_TO_START, device=device)
+    @property
+    def visible(self) -> np.ndarray:
+        """The states of the chains."""
+        return self._chains.visible
 
     @property
     def weights(self) -> np.ndarray:
-        """e^A, adding up to 1."""
-        return np.exp(self._log_weights - logsumexp(self._log_weights))
+        """Adding up to 1."""
+        return self._chains.weights
 
-    @property
-    def n_effective(self) -> float:
-        """1 / sum of the squared weights."""
-        return float(1.0 / np.sum(self.weights**2))
+    def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
+        """Sweep the chains under the model."""
+        self._chains.advance(n_sweeps)
 
     def changed(self, model: RBM) -> None:
         """Give the chains the weights that they have under the new model."""
-        self._log_weights += free_energy_of_rows(self._model, self.visible, self._device)
-        self._log_weights -= free_energy_of_rows(model, self.visible, self._device)
-        self._model = model
-        if self.n_effective < FEWEST_EFFECTIVE * len(self._log_weights):
-            self._resample()
+        self._chains.change(model)
 
-    def _resample(self) -> None:
-        """Systematic resampling: chain k is taken where its share of the weight covers equally spaced points."""
-        n = len(self._log_weights)
-        shift = rng.uniforms(self._seed, rng.purpose.TRAINING_CHAINS, 1, 1, self.n_resampled)[0, 0]
-        chosen = np.searchsorted(np.cumsum(self.weights), (np.arange(n) + shift) / n)
-        self._chains.visible = np.ascontiguousarray(self.visible[np.minimum(chosen, n - 1)])
-        self._log_weights[:] = 0.0
-        self.n_resampled += 1
+    def epoch_ends(self, model: RBM) -> None:
+        """Nothing to do."""
 
 
 class Tempered:
@@ -138,7 +110,7 @@ class Tempered:
     @property
     def visible(self) -> np.ndarray:
         """The states of the chains at beta = 1."""
-        return self._chains.visible[-1]
+        return self._chains.states_of_last()
 
     def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
         """Sweep the whole ladder, each sweep followed by a round of swaps."""
@@ -188,7 +160,7 @@ class Trajectory:
     @property
     def visible(self) -> np.ndarray:
         """The states of the chains of the present model."""
-        return self._chains.visible[-1]
+        return self._chains.states_of_last()
 
     def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
         """Sweep all models, each sweep followed by a round of swaps; store the present one if it is time."""
@@ -240,7 +212,7 @@ def _at_betas(model: RBM, betas: np.ndarray) -> Stack:
 
 def negative_phase_named(
     name: str, model: RBM, rows: np.ndarray, n_chains: int, ladder: Sequence[float], seed: int, device: str
-) -> Persistent | Tempered | Trajectory:
+) -> Persistent | Weighted | Tempered | Trajectory:
     """The negative phase of a training, its chains at random rows of the data."""
     first_rows = rng.permutation(seed, rng.purpose.TRAINING_CHAINS, len(rows))
     visible = rows[np.resize(first_rows, n_chains)]
@@ -248,7 +220,7 @@ def negative_phase_named(
     if name == "cd":
         return Restarted(visible, own_seed, device)
     if name == "weighted":
-        return Weighted(model, visible, own_seed, device)
+        return Weighted(model, n_chains, own_seed, device)
     if name == "tempering":
         return Tempered(model, visible, ladder, own_seed, device)
     if name == "trajectory":

@@ -222,9 +222,8 @@ def _cosines(n_patterns: int, n_units: int) -> np.ndarray:
 
 def _filters(model: RBM, root: np.ndarray) -> np.ndarray:
     """The square root of the couplings, whose columns are one filter at all places, for each filter of the model."""
-    n_free, n_filters = model.symmetry.n_filters, model.n_hidden // model.n_visible
-    signs = (-1.0) ** np.arange(n_free)
-    signs = np.concatenate([signs, -signs])[:n_filters]  # ReLU units come in pairs of w and -w
+    n_filters = model.n_hidden // model.n_visible
+    signs = (-1.0) ** np.arange(n_filters)
     return np.hstack([sign * root for sign in signs]) / np.sqrt(n_filters)
 
 

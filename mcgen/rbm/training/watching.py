@@ -1,26 +1,152 @@
 """How well the chains of a training mix, and log Z along the way."""
 
 import math
+import warnings
 
+import numpy as np
+
+from mcgen import rng
+from mcgen.errors import StatisticsWarning
+from mcgen.rbm import exact
 from mcgen.rbm.model import RBM
+from mcgen.rbm.partition.ais import ais
+from mcgen.rbm.partition.result import LogPartition, exact_value
+from mcgen.rbm.training import mixing
+from mcgen.rbm.training.negative import PERSISTENT, Persistent, Tempered, Trajectory, Weighted
+from mcgen.rbm.training.weighted import WeightedChains
 
-COLUMNS = (
-    "tracked_log_partition", "tracked_log_partition_error", "r_hat", "autocorrelation_time", "effective_chains",
-)  # fmt: skip
+# Negative phases whose chains are Gibbs chains of the model alone, so that their autocorrelation can be measured apart.
+PLAIN_CHAINS = ("pcd", "weighted")
+FIRST_GIBBS_STEPS = 1
+# log Z of a start model that is too large for the exact sum.
+START_RUNS, START_TEMPERATURES = 256, 400
+# Chains that follow log Z, beside those of the training, on whose fluctuations the model depends. They hear of the
+# model every so many steps that their weights change by about so much from one time to the next, at most.
+FOLLOWERS, GROUPS = 256, 8
+SCATTER_OF_STEP = 0.1
+MOST_STEPS_APART = 50
+# Groups of equal weight below which the error of log Z says nothing any more.
+FEWEST_GROUPS = 2.0
+# Times at which the chains are looked at from one evaluation to the next.
+RECORDS = 200
 
 
 class Watching:
-    """What is recorded during an epoch, and said of it after."""
+    """What is recorded during an epoch, and said of it after.
 
-    def __init__(self, model, negative, gibbs_steps, persistent, is_quick, seed, device):  # noqa: ANN001
-        self.gibbs_steps = 5 if gibbs_steps == "auto" else gibbs_steps
+    Parameters
+    ----------
+    model : RBM
+        The start.
+    name : str
+        Of the negative phase.
+    negative : Persistent, Weighted, Tempered or Trajectory
+    gibbs_steps : int or "auto"
+    n_steps : int
+        From one evaluation to the next.
+    v : array, shape (n_rows, n_visible)
+        Data.
+    seed : int
+    device : {"cpu", "cuda"}
 
-    def epoch_begins(self, model: RBM, evaluate: bool) -> None:
-        """An epoch begins."""
+    Attributes
+    ----------
+    gibbs_steps : int
+        Sweeps for each step, at present.
+    """
 
-    def stepped(self) -> None:
-        """A step was made."""
+    def __init__(
+        self,
+        model: RBM,
+        name: str,
+        negative: Persistent | Weighted | Tempered | Trajectory,
+        gibbs_steps: int | str,
+        n_steps: int,
+        v: np.ndarray,
+        seed: int,
+        device: str,
+    ):
+        self._automatic = gibbs_steps == "auto"
+        self.gibbs_steps = FIRST_GIBBS_STEPS if self._automatic else gibbs_steps
+        self._name, self._negative, self._seed, self._device = name, negative, seed, device
+        self._record: list[np.ndarray] = []
+        self._stride, self._n_moves = -(-n_steps // RECORDS), 0
+        self._warned_of_chains = self._lost = False
+        self._n_measured = 0
+        self._persistent = name in PERSISTENT and len(negative.visible) > 1
+        if self._persistent:
+            self._followers = WeightedChains(model, FOLLOWERS, rng.derive(seed, 0), device, GROUPS)
+            self._start = _log_partition_of_start(model, v, rng.derive(seed, 1), device)
+            self._since, self._apart = 0, 1
 
-    def columns(self, model: RBM, log_partition: float) -> dict[str, float]:
-        """The columns of the history."""
-        return dict.fromkeys(COLUMNS, math.nan) | {"gibbs_steps": float(self.gibbs_steps)}
+    def epoch_begins(self, model: RBM, after_evaluation: bool) -> None:
+        """After an evaluation, begin a new record, and measure how many sweeps the chains need, if asked to."""
+        if not (self._persistent and after_evaluation):
+            return
+        self._record, self._leading = [], mixing.leading_vector(model)
+        if self._automatic:
+            self._n_measured += 1
+            seed = rng.derive(self._seed, 1 + self._n_measured)
+            chosen = mixing.automatic_gibbs_steps(model, self._negative.visible, seed, device=self._device)
+            self.gibbs_steps = chosen.gibbs_steps
+
+    def chains_moved(self, visible: np.ndarray) -> None:
+        """The chains have been swept."""
+        self._n_moves += 1
+        if self._persistent and self._n_moves % self._stride == 0:
+            # Sums without BLAS, whose threads would go on waiting for work on the cores that the next kernel needs.
+            self._record.append(np.stack([visible.sum(axis=1), np.einsum("ci,i->c", visible, self._leading)]))
+
+    def stepped(self, model: RBM, last: bool) -> None:
+        """The model has made a step, the last of its epoch or not."""
+        if not self._persistent:
+            return
+        self._since += 1
+        if not last and self._since < self._apart:
+            return
+        scatter = self._followers.change(model)
+        self._followers.advance(min(self._since * self.gibbs_steps, mixing.MOST_GIBBS_STEPS))
+        # The scatter of the weights grows like the square of the distance.
+        way = self._since * math.sqrt(SCATTER_OF_STEP / max(scatter, 1e-9))
+        self._apart = int(min(max(1.0, way), MOST_STEPS_APART, 2 * self._since + 1))
+        self._since = 0
+
+    def columns(self, evaluate: bool) -> dict[str, float]:
+        """The columns of the history, of the model after the last step of an epoch."""
+        row = {"gibbs_steps": float(self.gibbs_steps)}
+        if not self._persistent:
+            return row
+        self._lost = self._lost or self._is_lost()
+        if not self._lost:
+            change, error = self._followers.log_ratio
+            row["tracked_log_partition"] = self._start.value + change
+            row["tracked_log_partition_error"] = math.hypot(self._start.error, error)
+        if evaluate and self._record:
+            series, between = np.stack(self._record, axis=2), self._stride * self.gibbs_steps
+            seen = mixing.diagnose_chains(series, between, self.gibbs_steps, self._negative.weights)
+            row["r_hat"], row["autocorrelation_time"] = seen.r_hat, seen.autocorrelation_time
+            row["effective_chains"] = seen.effective_chains
+            # Chains with weights need not mix by themselves.
+            if not self._warned_of_chains and self._name != "weighted":
+                self._warned_of_chains = mixing.warn_of_stuck_chains(seen, stacklevel=3)
+        return row
+
+    def _is_lost(self) -> bool:
+        """Whether log Z can no longer be followed; says so."""
+        n_groups = self._followers.n_effective_groups
+        if n_groups >= FEWEST_GROUPS:
+            return False
+        warnings.warn(
+            f"log Z is lost along the training: of the {GROUPS} groups of weighted chains that follow it, "
+            f"{n_groups:.1f} carry all the weight; use a smaller learning rate or more gibbs_steps, or estimate log Z "
+            "of the last model afresh (rbm.partition)",
+            StatisticsWarning,
+            stacklevel=4,
+        )
+        return True
+
+
+def _log_partition_of_start(model: RBM, v: np.ndarray, seed: int, device: str) -> LogPartition:
+    if exact.is_quick(model):
+        return exact_value(model, device)
+    return ais(model, START_RUNS, START_TEMPERATURES, seed, v, device=device)

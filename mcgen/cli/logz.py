@@ -1,0 +1,70 @@
+"""`mcgen rbm logz`: the partition functions of trained models, with errors."""
+
+import argparse
+from collections.abc import Callable
+
+from mcgen.cli.arguments import command, device_argument, either
+from mcgen.errors import InputError
+from mcgen.progress import until_interrupted
+
+METHODS = ("auto", "exact", "ais", "reverse-ais", "sandwich", "bar", "mbar", "integration", "mean-field", "tap")
+# What --runs and --temperatures are called by the methods; those that are missing do not have them.
+ANNEALING = {"runs": "n_runs", "temperatures": "n_temperatures"}
+BRIDGES = {"runs": "n_chains", "temperatures": "n_temperatures"}
+SETTINGS = dict.fromkeys(("ais", "reverse-ais", "sandwich"), ANNEALING)
+SETTINGS |= dict.fromkeys(("bar", "mbar", "integration"), BRIDGES)
+# The methods whose chains may start from those of the training.
+WITH_CHAINS = ("reverse-ais", "sandwich")
+
+
+def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
+    """Add `mcgen rbm logz` to the parser; load(path) gives the study of a file and its temperatures."""
+    logz = command(
+        rbm, "logz", _logz, "Print log Z of trained models with its error: exact where cheap, else between two ends.",
+        "mcgen rbm logz rbm.h5 --method ais --runs 512 --temperatures 2000 --seed 5",
+    )  # fmt: skip
+    logz.set_defaults(load=load)
+    logz.add_argument("file", help="HDF5 file with models")
+    logz.add_argument("--method", default=METHODS[0], help=either(METHODS))
+    words = "annealing runs in each direction, or chains of a ladder (default: 512, or 256 chains)"
+    logz.add_argument("--runs", type=int, default=None, help=words)
+    words = "models from independent units to the trained one (default: 2000, or as many as a ladder needs)"
+    logz.add_argument("--temperatures", type=int, default=None, help=words)
+    logz.add_argument("--seed", type=int, default=0, help="0 to 2**64 - 1")
+    device_argument(logz)
+
+
+def _logz(arguments: argparse.Namespace) -> int:
+    from mcgen import checks, rng
+    from mcgen.rbm import partition
+    from mcgen.rbm.partition.choice import chosen
+
+    checks.choice("--method", arguments.method, METHODS)
+    study, temperatures = arguments.load(arguments.file)
+    methods = [chosen(model, arguments.method) for model in study.models]
+    settings = [_settings(arguments, method) for method in methods]
+
+    def estimate(k: int) -> partition.LogPartition:
+        more = dict(settings[k])
+        if study.trained and methods[k] in WITH_CHAINS:
+            more["initial"] = study.trained[k].chains
+        model, seed = study.models[k], rng.derive(arguments.seed, k)
+        found = partition.log_partition(model, methods[k], seed, None, arguments.device, True, **more)
+        label = arguments.file if temperatures[k] is None else f"T = {temperatures[k]:g}"
+        print(f"{label}: " + "; ".join(line.strip() for line in str(found).splitlines()), flush=True)
+        return found
+
+    done, interrupted = until_interrupted(estimate, len(study.models))
+    if interrupted:
+        print(f"interrupted: {len(done)} of {len(study.models)} models")
+    return 130 if interrupted else 0
+
+
+def _settings(arguments: argparse.Namespace, method: str) -> dict:
+    """--runs and --temperatures as the method calls them; refused where it has none and they were asked for."""
+    names = SETTINGS.get(method, {})
+    given = {name: getattr(arguments, name) for name in ANNEALING if getattr(arguments, name) is not None}
+    if not names and given and arguments.method != "auto":
+        name, value = next(iter(given.items()))
+        raise InputError(f"--{name} {value} is not for --method {method}, which takes no samples; leave it out")
+    return {names[name]: value for name, value in given.items() if name in names}
