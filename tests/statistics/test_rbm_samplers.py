@@ -99,7 +99,7 @@ def wrong_unit(right):
         (("spin", "gaussian"), 1.0, "unit_draw", wrong_unit),
         (("spin", "relu"), 1.0, "unit_draw", wrong_unit),
     ],
-    ids=str,
+    ids=["two levels", "potts", "gaussian", "relu"],
 )
 def test_gibbs_with_a_wrong_probability_fails(kinds, scale, formula, wrong, monkeypatch):
     kernel = with_wrong_formula(gibbs_cpu.gibbs_sweeps, "units", "mcgen.rbm.units.formulas", formula, wrong)

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numba import prange
 
-from mcgen import optim
+from mcgen import _cpu, optim
+from mcgen._vectors import wide_vectors
 from mcgen.errors import InputError
 from mcgen.rbm.gradient import Gradient
 from mcgen.rbm.model import RBM
@@ -99,16 +101,35 @@ def centred(gradient: Gradient, visible_mean: np.ndarray, hidden_mean: np.ndarra
     >>> [part.tolist() for part in centred(plain, np.array([0.5]), np.array([0.25]))]
     [[[0.25]], [1.9375], [0.375]]
     """
-    weights = gradient.weights - np.outer(visible_mean, gradient.hidden_bias)
-    weights -= np.outer(gradient.visible_bias, hidden_mean)
-    return Gradient(
-        weights, gradient.visible_bias - weights @ hidden_mean, gradient.hidden_bias - visible_mean @ weights
-    )
+    weights, visible_bias = np.empty_like(gradient.weights), np.empty_like(gradient.visible_bias)
+    means = (np.asarray(mean, weights.dtype) for mean in (visible_mean, hidden_mean))
+    visible_mean, hidden_mean = (np.ascontiguousarray(mean) for mean in means)
+    _centre(weights, visible_bias, *gradient, visible_mean, hidden_mean)
+    # Without BLAS, whose threads would go on waiting for work on the cores that the next kernel needs.
+    hidden_bias = gradient.hidden_bias - np.einsum("i,ij->j", visible_mean, weights)
+    return Gradient(weights, visible_bias, hidden_bias)
 
 
-def limited(
-    direction: tuple[np.ndarray, ...], gradient: tuple[np.ndarray, ...], rate: float
-) -> tuple[np.ndarray, ...]:
+@_cpu.reordering_helper
+def _centre_row(row, gradient, mean, change, hidden_gradient, hidden_mean):  # noqa: ANN001, ANN202
+    """row = gradient - mean * hidden_gradient - change * hidden_mean, and its product with hidden_mean."""
+    wide_vectors()
+    total = mean * 0
+    for j in range(row.shape[0]):
+        row[j] = gradient[j] - mean * hidden_gradient[j] - change * hidden_mean[j]
+        total += row[j] * hidden_mean[j]
+    return total
+
+
+@_cpu.kernel
+def _centre(weights, visible_bias, gradient, visible_gradient, hidden_gradient, visible_mean, hidden_mean):  # noqa: ANN001, ANN202
+    """The centred gradient of the weights, and of the visible biases, in one pass through memory."""
+    for i in prange(weights.shape[0]):
+        total = _centre_row(weights[i], gradient[i], visible_mean[i], visible_gradient[i], hidden_gradient, hidden_mean)
+        visible_bias[i] = visible_gradient[i] - total
+
+
+def limited(direction: tuple[np.ndarray, ...], gradient: tuple[np.ndarray, ...], rate: float) -> tuple[np.ndarray, ...]:
     """A natural direction shortened so that one step of the rate moves the distribution by LARGEST_STEP nats at most.
 
     To second order the step rate d moves it by KL = rate^2 d.F.d / 2, and d.F.d is at most d.g. A Fisher matrix that is

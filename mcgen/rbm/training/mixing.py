@@ -127,12 +127,14 @@ def diagnose_chains(
     return Mixing(_largest(one.split_r_hat for one in diagnoses), time, effective, n_sweeps, gibbs_steps)
 
 
-def warn_of_stuck_chains(mixing: Mixing, stacklevel: int = 2) -> bool:
+def warn_of_stuck_chains(mixing: Mixing, swaps: bool = False, stacklevel: int = 2) -> bool:
     """Warn where chains have stopped mixing, so that the negative phase is no longer that of the model.
 
     Parameters
     ----------
     mixing : Mixing
+    swaps : bool
+        Whether the chains swap with those of other models already.
     stacklevel : int
         Whose line the warning shows: 2 is the caller's.
 

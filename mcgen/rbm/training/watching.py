@@ -19,7 +19,7 @@ from mcgen.rbm.training.weighted import WeightedChains
 PLAIN_CHAINS = ("pcd", "weighted")
 FIRST_GIBBS_STEPS = 1
 # log Z of a start model that is too large for the exact sum.
-START_RUNS, START_TEMPERATURES = 256, 400
+START_RUNS, START_TEMPERATURES = 256, 100
 # Chains that follow log Z, beside those of the training, on whose fluctuations the model depends. They hear of the
 # model every so many steps that their weights change by about so much from one time to the next, at most.
 FOLLOWERS, GROUPS = 256, 8
@@ -71,7 +71,7 @@ class Watching:
         self._name, self._negative, self._seed, self._device = name, negative, seed, device
         self._record: list[np.ndarray] = []
         self._stride, self._n_moves = -(-n_steps // RECORDS), 0
-        self._warned_of_chains = self._lost = False
+        self._was_stuck = self._warned_of_chains = self._lost = False
         self._n_measured = 0
         self._persistent = name in PERSISTENT and len(negative.visible) > 1
         if self._persistent:
@@ -126,10 +126,16 @@ class Watching:
             seen = mixing.diagnose_chains(series, between, self.gibbs_steps, self._negative.weights)
             row["r_hat"], row["autocorrelation_time"] = seen.r_hat, seen.autocorrelation_time
             row["effective_chains"] = seen.effective_chains
-            # Chains with weights need not mix by themselves.
-            if not self._warned_of_chains and self._name != "weighted":
-                self._warned_of_chains = mixing.warn_of_stuck_chains(seen, stacklevel=3)
+            self._judge(seen)
         return row
+
+    def _judge(self, seen: mixing.Mixing) -> None:
+        """Warn once, of chains that have not mixed from one evaluation to the next for the second time."""
+        stuck = seen.r_hat > mixing.LARGEST_R_HAT and self._name != "weighted"  # weighted chains need not mix
+        if stuck and self._was_stuck and not self._warned_of_chains:
+            swaps = self._name in ("tempering", "trajectory")
+            self._warned_of_chains = mixing.warn_of_stuck_chains(seen, swaps, stacklevel=4)
+        self._was_stuck = stuck
 
     def _is_lost(self) -> bool:
         """Whether log Z can no longer be followed; says so."""

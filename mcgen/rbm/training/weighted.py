@@ -57,7 +57,7 @@ class WeightedChains:
     >>> models = [rbm.RBM.random(n_visible=8, n_hidden=4, seed=1, scale=0.05 * k) for k in range(21)]
     >>> chains = WeightedChains(models[0], n_chains=512, seed=2, device="cpu", n_groups=8)
     >>> for model in models[1:]:
-    ...     chains.change(model)
+    ...     _ = chains.change(model)
     ...     chains.advance(1)
     >>> value, error = chains.log_ratio
     >>> exact = rbm.exact.log_partition(models[-1]) - rbm.exact.log_partition(models[0])
