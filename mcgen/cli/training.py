@@ -27,6 +27,7 @@ OF_SGD = {
     "max-weight-norm": (float, None, "largest norm of the weights of a hidden unit"),
     "validation": (float, 0.0, "fraction of the rows that are kept apart"),
     "patience": (int, None, "epochs without gain on these after which training stops, and returns the best model"),
+    "keep-every": (int, None, "epochs between models that are kept in the file (default: none are)"),
     "evaluate-every": (int, None, "epochs between exact evaluations (default: a tenth)"),
 }
 

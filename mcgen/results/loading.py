@@ -99,7 +99,10 @@ def _read(file: h5py.File, keep_states: bool) -> Study:
     if "training" in file:
         training = Entries(file["training"])
         if is_rbm:
-            fields["trained"] = models.read_training(training, fields["models"])
+            kept = None
+            if "trajectory" in file:
+                kept = models.read_trajectory(Entries(file["trajectory"]), fields["models"])
+            fields["trained"] = models.read_training(training, fields["models"], kept)
         else:
             checkpoint = Entries(file["checkpoint"])
             fields["trained"] = autoencoders.read_training(training, checkpoint, fields["models"])

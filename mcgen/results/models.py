@@ -103,7 +103,28 @@ def write_training(group: Group, trained: Sequence[rbm.Trained]) -> np.ndarray:
     return np.arange(1, length + 1)
 
 
-def read_training(entries: Entries, models: Sequence[rbm.RBM]) -> tuple[rbm.Trained, ...]:
+def write_trajectory(group: Group, trained: Sequence[rbm.Trained]) -> None:
+    """Write the group /trajectory: the parameters of the models that trainings kept on the way."""
+    lengths = [len(one.trajectory) for one in trained]
+    for name, dimensions in zip(PARAMETERS, (LAYERS, LAYERS[:1], LAYERS[1:]), strict=True):
+        # A training that ended early has kept fewer: its last model fills the rest.
+        kept = ((*one.trajectory, *[one.trajectory[-1]] * (max(lengths) - len(one.trajectory))) for one in trained)
+        group.add(name, ("stored", *dimensions), [np.stack([getattr(model, name) for model in row]) for row in kept])
+    group.add("n_stored", (), lengths)
+
+
+def read_trajectory(entries: Entries, models: Sequence[rbm.RBM]) -> list[tuple[rbm.RBM, ...]]:
+    """The group /trajectory."""
+    columns = zip(*(entries.get(name) for name in (*PARAMETERS, "n_stored")), strict=True)
+    return [
+        tuple(model.replace(*(array[k] for array in arrays)) for k in range(int(length)))
+        for model, (*arrays, length) in zip(models, columns, strict=True)
+    ]
+
+
+def read_training(
+    entries: Entries, models: Sequence[rbm.RBM], trajectories: Sequence[tuple[rbm.RBM, ...]] | None = None
+) -> tuple[rbm.Trained, ...]:
     """The group /training."""
     settings = json.loads(entries.group.attrs["settings"])
     skipped = {"epoch", *AXES, "chain", "visible", "chains", "interrupted", "n_epochs"}
@@ -114,5 +135,6 @@ def read_training(entries: Entries, models: Sequence[rbm.RBM]) -> tuple[rbm.Trai
     for k, model in enumerate(models):
         length = int(lengths[k])
         history = {"epoch": np.arange(1, length + 1)} | {name: columns[name][k][:length] for name in names}
-        trained.append(rbm.Trained(model, history, chains[k], settings[k], bool(interrupted[k])))
+        trajectory = trajectories[k] if trajectories else ()
+        trained.append(rbm.Trained(model, history, chains[k], settings[k], bool(interrupted[k]), trajectory))
     return tuple(trained)

@@ -109,6 +109,10 @@ def _write_models(file: h5py.File, study: Study, axis: str, coordinates: dict) -
         group = Group(file, "training", axis)
         epochs = room.write_training(group, study.trained)
         group.close(coordinates | {"epoch": epochs})
+    if study.trained and room is models and study.trained[0].trajectory:
+        group = Group(file, "trajectory", axis)
+        models.write_trajectory(group, study.trained)
+        group.close(coordinates)
     if study.trained and room is autoencoders:
         group = Group(file, "checkpoint", axis)
         room.write_checkpoint(group, study.trained)

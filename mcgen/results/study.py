@@ -107,7 +107,9 @@ def of_model(model: rbm.RBM | autoencoders.Model) -> dict:
 
 def of_training(trained: rbm.Trained | vae.Fit) -> dict:
     """What a file keeps once for all its trainings."""
-    return {"optimizer": len(trained.state.moments)} if isinstance(trained, vae.Fit) else {}
+    if isinstance(trained, vae.Fit):
+        return {"optimizer": len(trained.state.moments)}
+    return {"whether a trajectory was kept": bool(trained.trajectory)}
 
 
 def check_alike(name: str, entries: Sequence, properties: Callable[[object], dict]) -> None:

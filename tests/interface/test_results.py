@@ -114,6 +114,10 @@ MAKE = {
     "two trained": lambda *fixtures: fixtures[2],
     "trained symmetric": lambda *_: fit(SYMMETRIC),
     "trained gaussian": lambda *_: fit(of_units(UNITS[3])),
+    "trained with a trajectory": lambda *_: fit(SYMMETRIC, keep_every=2),
+    "trajectories of several lengths": lambda *_: [
+        fit(of_units(UNITS[4]), keep_every=1, epochs=epochs) for epochs in (2, 3)
+    ],
     "maximum likelihood": lambda runs, *_: rbm.maximum_likelihood(of_units("spin"), runs[0].states.reshape(-1, 6)),
     "metropolis samples": lambda *_: draw(of_units("spin"), method="metropolis"),
     "gibbs samples": lambda *_: draw(of_units("spin")),

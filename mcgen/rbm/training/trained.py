@@ -81,7 +81,8 @@ def join(first: Trained, second: Trained) -> Trained:
     history = {name: np.concatenate([first.history[name], second.history[name]]) for name in first.history}
     history["epoch"] = np.arange(1, len(history["epoch"]) + 1)
     settings = second.settings | {"first_stage": first.settings}
-    return Trained(second.model, history, second.chains, settings, second.interrupted)
+    trajectory = first.trajectory + second.trajectory[1 if first.trajectory else 0 :]
+    return Trained(second.model, history, second.chains, settings, second.interrupted, trajectory)
 
 
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
