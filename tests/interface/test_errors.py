@@ -13,6 +13,32 @@ ROWS = np.array([[0, 1, 1, 0], [1, 1, 0, 0]])
 NAN = float("nan")
 
 CASES = {
+    # training, log Z and evaluation
+    "patience without rows": (lambda: rbm.train(MODEL, ROWS, patience=2), "patience=2 needs validation rows"),
+    "sweeps of cd by themselves": (lambda: rbm.train(MODEL, ROWS, gibbs_steps="auto"), "one of pcd, weighted"),
+    "negative weights of rows": (lambda: rbm.train(MODEL, ROWS, row_weights=[1, -1]), "row_weights lie between -1"),
+    "unknown schedule": (lambda: rbm.train(MODEL, ROWS, schedule="zigzag"), "schedule='zigzag' is unknown"),
+    "no damping": (lambda: rbm.train(MODEL, ROWS, optimizer="natural", damping=0), "damping=0.0 is not positive"),
+    "rates of another length": (lambda: rbm.train(MODEL, ROWS, learning_rate=[0.1]), r"learning_rate has shape \(1,\)"),
+    "no pattern": (lambda: rbm.low_rank_start(MODEL, [[0, 1, 0, 1]] * 9), "there is no pattern to start from"),
+    "one run": (lambda: rbm.partition.ais(MODEL, n_runs=1), "n_runs=1 is too small; give an integer of at least 2"),
+    "one temperature": (lambda: rbm.partition.ais(MODEL, n_temperatures=1), "n_temperatures=1 is too small"),
+    "path that turns": (lambda: rbm.partition.ais(MODEL, betas=[0, 0.6, 0.5, 1]), "betas"),
+    "samples of another model": (lambda: rbm.partition.reverse_ais(MODEL, samples=np.zeros((5, 3))), "samples has shape"),
+    "unknown way to log Z": (lambda: rbm.partition.log_partition(MODEL, "magic"), "method='magic' is unknown"),
+    "setting of another method": (
+        lambda: rbm.partition.log_partition(MODEL, "tap", n_runs=5),
+        "n_runs is no setting of method='tap'",
+    ),
+    "no models": (lambda: rbm.partition.trajectory([]), "trajectory"),
+    "likelihood without log Z": (
+        lambda: rbm.evaluation.log_likelihood(rbm.RBM.random(60, 50, seed=1), np.zeros((2, 60))),
+        "log_partition",
+    ),
+    "couplings of real units": (
+        lambda: rbm.evaluation.effective_couplings(rbm.RBM.random(4, 2, seed=1, visible="gaussian")),
+        "gaussian",
+    ),
     # lattice
     "no axis": (lambda: ising.Ising(()), "shape=.* has no axis; give"),
     "empty axis": (lambda: ising.Ising((4, 0)), "shape=0 is too small; give an integer of at least 1"),
