@@ -166,6 +166,10 @@ for real in (f32, f64):
         ),
     }
 KERNELS |= {
+    "phase_statistics-float32-moments": (
+        rbm_cuda.phase_statistics,
+        (matrix(f32), vector(f32), vector(f32), matrix(f32), matrix(f32), vector(f64)),
+    ),
     "free_energies": (rbm_cuda.free_energies, (vector(f64), *[matrix(f64)] * 3, *[vector(f64)] * 2, *KIND)),
     "draw_rows": (units_cuda.draw_rows, (matrix(f64), *KIND, i64, i64, *KEY)),
     "mean_rows": (units_cuda.mean_rows, (matrix(f64), *KIND)),

@@ -61,9 +61,13 @@ for method in ("enumeration", "transfer"):
 show("lattice draws", ising.exact.sample(glass, 1.7, n_draws=300, seed=5))
 v = rbm.sample(model, n_chains=300, n_draws=1, seed=7).states[:, 0]
 show("gradient", *rbm.exact.gradient(model, v))
-for negative_phase in ("exact", "cd", "pcd"):
-    trained = rbm.train(model, v, negative_phase=negative_phase, epochs=2, batch_size=64, n_chains=50, seed=8)
+for negative_phase in ("exact", "cd", "pcd", "weighted", "tempering", "trajectory"):
+    arguments = {"negative_phase": negative_phase, "epochs": 2, "batch_size": 64, "n_chains": 50, "seed": 8}
+    trained = rbm.train(model, v, **arguments, optimizer="natural" if negative_phase == "weighted" else "adam")
     show(negative_phase, *trained.model.parameters, trained.chains, *trained.history.values())
+rows = rbm.sample(wide, n_chains=1500, n_draws=1, seed=7).states[:, 0]  # several blocks in every kernel
+trained = rbm.train(wide, rows, negative_phase="pcd", epochs=1, n_chains=200, batch_size=1300, centered=True, seed=8)
+show("wide training", *trained.model.parameters, *trained.history.values())
 show("likelihood", *rbm.maximum_likelihood(tied, v, max_iterations=20).model.parameters)
 """
 
@@ -77,5 +81,5 @@ def run(threads):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     one = run(1)
-    assert len(one.splitlines()) == 44
+    assert len(one.splitlines()) == 48
     assert run(2) == one
