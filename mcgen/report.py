@@ -132,7 +132,7 @@ def _layers(model: rbm.RBM) -> tuple:
 
 
 def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
-    """The exact KL divergence at the epochs where it was evaluated, and the reconstruction error."""
+    """The exact KL divergence where it was evaluated, otherwise log Z with its error; and the reconstruction error."""
     history = trained.history
     epoch = history["epoch"]
     evaluated = np.isfinite(history["kl_divergence"])
@@ -143,6 +143,13 @@ def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
         if kl.min() > 0 and kl.max() > 3 * kl.min():
             axes.set_yscale("log")
         axes.set_ylabel("KL divergence, nats")
+        other = axes.twinx()
+    elif np.isfinite(history.get("tracked_log_partition", np.nan)).any():
+        log_z, error = history["tracked_log_partition"], history["tracked_log_partition_error"]
+        color = figures.COLORS["model"]
+        axes.plot(epoch, log_z, color=color, label="log Z followed along the training, left")
+        axes.fill_between(epoch, log_z - error, log_z + error, color=color, alpha=0.3, linewidth=0)
+        axes.set_ylabel("log Z, nats")
         other = axes.twinx()
     else:
         other = axes

@@ -183,7 +183,7 @@ def train(
             Mean log p over the validation rows, by the exact log Z or else the tracked one.
         tracked_log_partition, tracked_log_partition_error
             log Z followed from the start along the training by weighted chains of their own, and its error; not for
-            "exact" and "cd".
+            "exact" and "cd". Where their weights scatter too much, they are annealed afresh at the next evaluation.
         r_hat, autocorrelation_time, effective_chains
             Of persistent chains: split R-hat, autocorrelation time in sweeps, and how many independent draws the
             chains of one step are worth.
@@ -329,7 +329,7 @@ def train(
                 row = {"epoch": epoch + 1, "learning_rate": rate}
                 row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights)
                 row |= evaluator.columns(model, evaluate or stopping.judges)
-                row |= watching.columns(evaluate)
+                row |= watching.columns(model, evaluate)
                 row["validation_log_likelihood"] = cheap.validation_log_likelihood(model, row)
                 history.append(row)
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):

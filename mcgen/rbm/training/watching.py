@@ -9,6 +9,7 @@ from mcgen import rng
 from mcgen.errors import StatisticsWarning
 from mcgen.rbm import exact
 from mcgen.rbm.model import RBM
+from mcgen.rbm.partition import runs
 from mcgen.rbm.partition.ais import ais
 from mcgen.rbm.partition.result import LogPartition, exact_value
 from mcgen.rbm.training import mixing
@@ -25,8 +26,10 @@ START_RUNS, START_TEMPERATURES = 256, 100
 FOLLOWERS, GROUPS = 256, 8
 SCATTER_OF_STEP = 0.1
 MOST_STEPS_APART = 50
-# Groups of equal weight below which the error of log Z says nothing any more.
-FEWEST_GROUPS = 2.0
+# Where fewer groups carry the weight, or the error is larger, log Z is sought afresh, by annealing the followers from
+# independent units to the present model.
+FEWEST_GROUPS, LARGEST_ERROR = 3.0, 0.5
+TEMPERATURES_AFRESH = 1000
 # Times at which the chains are looked at from one evaluation to the next.
 RECORDS = 200
 
@@ -76,7 +79,9 @@ class Watching:
         self._persistent = name in PERSISTENT and len(negative.visible) > 1
         if self._persistent:
             self._followers = WeightedChains(model, FOLLOWERS, rng.derive(seed, 0), device, GROUPS)
-            self._start = _log_partition_of_start(model, v, rng.derive(seed, 1), device)
+            start = _at_start(model, v, rng.derive(rng.derive(seed, 1), 0), device)
+            self._log_partition_of_start, self._error_of_start = start.value, start.error
+            self._v, self._n_afresh = v, 0
             self._since, self._apart = 0, 1
 
     def epoch_begins(self, model: RBM, after_evaluation: bool) -> None:
@@ -111,16 +116,19 @@ class Watching:
         self._apart = int(min(max(1.0, way), MOST_STEPS_APART, 2 * self._since + 1))
         self._since = 0
 
-    def columns(self, evaluate: bool) -> dict[str, float]:
+    def columns(self, model: RBM, evaluate: bool) -> dict[str, float]:
         """The columns of the history, of the model after the last step of an epoch."""
         row = {"gibbs_steps": float(self.gibbs_steps)}
         if not self._persistent:
             return row
-        self._lost = self._lost or self._is_lost()
-        if not self._lost:
+        if evaluate and not self._is_followed():
+            self._anneal(model)
+            if not self._is_followed():
+                self._warn_of_loss()
+        if self._is_followed():
             change, error = self._followers.log_ratio
-            row["tracked_log_partition"] = self._start.value + change
-            row["tracked_log_partition_error"] = math.hypot(self._start.error, error)
+            row["tracked_log_partition"] = self._log_partition_of_start + change
+            row["tracked_log_partition_error"] = math.hypot(self._error_of_start, error)
         if evaluate and self._record:
             series, between = np.stack(self._record, axis=2), self._stride * self.gibbs_steps
             seen = mixing.diagnose_chains(series, between, self.gibbs_steps, self._negative.weights)
@@ -137,22 +145,33 @@ class Watching:
             self._warned_of_chains = mixing.warn_of_stuck_chains(seen, swaps, stacklevel=4)
         self._was_stuck = stuck
 
-    def _is_lost(self) -> bool:
-        """Whether log Z can no longer be followed; says so."""
-        n_groups = self._followers.n_effective_groups
-        if n_groups >= FEWEST_GROUPS:
-            return False
+    def _is_followed(self) -> bool:
+        """Whether the weights of the followers still say what log Z is."""
+        return self._followers.n_effective_groups >= FEWEST_GROUPS and self._followers.log_ratio[1] <= LARGEST_ERROR
+
+    def _anneal(self, model: RBM) -> None:
+        """Take new followers from independent units to the present model."""
+        self._n_afresh += 1
+        seed = rng.derive(rng.derive(self._seed, 1), self._n_afresh)
+        way = runs.make_path(model, FOLLOWERS, TEMPERATURES_AFRESH, seed, self._v, None, None, True, self._device)
+        annealed = runs.forward_runs(model, way, FOLLOWERS, seed, self._device, False)
+        self._followers.continue_from(model, annealed.states, annealed.log_weights)
+        self._log_partition_of_start, self._error_of_start = way.log_partition, 0.0
+
+    def _warn_of_loss(self) -> None:
+        if self._lost:
+            return
+        self._lost = True
         warnings.warn(
-            f"log Z is lost along the training: of the {GROUPS} groups of weighted chains that follow it, "
-            f"{n_groups:.1f} carry all the weight; use a smaller learning rate or more gibbs_steps, or estimate log Z "
-            "of the last model afresh (rbm.partition)",
+            f"log Z is lost along the training: of {GROUPS} groups of weighted chains, annealed from independent units "
+            f"at {TEMPERATURES_AFRESH} temperatures, {self._followers.n_effective_groups:.1f} carry all the weight; "
+            "estimate log Z of the last model with more (rbm.partition)",
             StatisticsWarning,
             stacklevel=4,
         )
-        return True
 
 
-def _log_partition_of_start(model: RBM, v: np.ndarray, seed: int, device: str) -> LogPartition:
+def _at_start(model: RBM, v: np.ndarray, seed: int, device: str) -> LogPartition:
     if exact.is_quick(model):
         return exact_value(model, device)
     return ais(model, START_RUNS, START_TEMPERATURES, seed, v, device=device)

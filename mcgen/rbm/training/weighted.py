@@ -107,6 +107,11 @@ class WeightedChains:
                 self._resample(group, weights)
         return float(change.var())
 
+    def continue_from(self, model: RBM, visible: np.ndarray, log_weights: np.ndarray) -> None:
+        """Go on with as many other chains, and their weights with respect to another start."""
+        self.model, self._chains.visible = model, np.ascontiguousarray(visible, model.dtype)
+        self._log_weights = log_weights.copy()
+
     def advance(self, n_sweeps: int) -> None:
         """Sweep the chains under the model."""
         self._chains.advance(self.model, n_sweeps, device=self._device)
