@@ -6,7 +6,7 @@ from scipy import stats
 
 from mcgen import ising, optim, rbm
 from mcgen.errors import InputError, SizeError
-from mcgen.rbm.training import weighted
+from mcgen.rbm.training import watching, weighted
 from mcgen.rbm.training.ascent import centred
 
 COLD = 1.5
@@ -93,6 +93,28 @@ def test_log_z_is_followed_along_the_training(cold):
     # The error follows from eight groups: a t distribution with seven degrees of freedom.
     p = 2 * stats.t.sf(np.abs(scores), 7)
     assert stats.combine_pvalues(p).pvalue > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore:the chains of the training:mcgen.errors.StatisticsWarning")
+def test_log_z_is_sought_afresh_where_it_is_lost(monkeypatch):
+    """Ten patterns: modes come and go, and the weights of chains that have followed from the start say nothing."""
+    fresh, anneal = [], watching.Watching._anneal
+    monkeypatch.setattr(watching.Watching, "_anneal", lambda self, model: (fresh.append(model), anneal(self, model)))
+    scores = []
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        patterns = random.random((10, 40)) < 0.3
+        v = (patterns[random.integers(0, 10, 1000)] + (random.random((1000, 40)) < 0.05)) % 2
+        start = rbm.start_from_data(rbm.RBM.random(40, 12, seed=seed), v)
+        history = rbm.train(
+            start, v, negative_phase="pcd", epochs=10, batch_size=100, n_chains=100, learning_rate=0.05, seed=seed,
+            evaluate_every=5,
+        ).history  # fmt: skip
+        error = history["tracked_log_partition_error"][-1]
+        scores.append((history["tracked_log_partition"] - history["log_partition"])[-1] / error)
+        assert error < 0.1
+    assert len(fresh) >= 6
+    assert stats.combine_pvalues(2 * stats.t.sf(np.abs(scores), 7)).pvalue > 1e-3
 
 
 def test_a_centred_gradient_does_not_see_which_state_is_called_one(few):

@@ -49,6 +49,8 @@ def trajectory(
 
     All models are sampled together, by Gibbs sweeps with swaps between neighbours (trajectory tempering), and Bennett's
     acceptance ratio gives log Z_{k+1} - log Z_k of each two, over further models between them where these are needed.
+    Chains come from the first models: modes that only later ones have may be found by none of them, and log Z is then
+    too small by what these weigh, whatever its error says. Keep models often, and compare with `sandwich` once.
 
     Parameters
     ----------

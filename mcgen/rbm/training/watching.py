@@ -28,7 +28,7 @@ SCATTER_OF_STEP = 0.1
 MOST_STEPS_APART = 50
 # Where fewer groups carry the weight, or the error is larger, log Z is sought afresh, by annealing the followers from
 # independent units to the present model.
-FEWEST_GROUPS, LARGEST_ERROR = 3.0, 0.5
+FEWEST_GROUPS, LARGEST_ERROR = 6.0, 0.2
 TEMPERATURES_AFRESH = 1000
 # Times at which the chains are looked at from one evaluation to the next.
 RECORDS = 200
