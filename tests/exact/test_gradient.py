@@ -3,6 +3,7 @@ import pytest
 from models import KINDS, random_model
 
 from mcgen import enumeration, rbm
+from mcgen.rbm.gradient import difference_of_phases
 
 
 def random_rows(model, n_rows, seed):
@@ -63,3 +64,26 @@ def test_negative_phase_by_sampling_approaches_the_exact_one():
     sampled = rbm.negative_phase(model, run.states[:, 0])
     for got, wanted in zip(sampled, exact, strict=True):
         assert np.max(np.abs(got - wanted)) < 5 / np.sqrt(20000)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_both_phases_in_one_sum(dtype):
+    random = np.random.default_rng(4)
+    model = rbm.RBM.random(70, 45, seed=3, scale=0.3, dtype=dtype)
+    data, chains = (random.integers(0, 2, (n, 70)).astype(dtype) for n in (1100, 90))  # more rows than one chunk
+    weights, chain_weights = random.random(1100), random.random(90)
+    chain_weights /= chain_weights.sum()
+    weights /= 1300
+    for of_chains in (chain_weights, None):
+        found = difference_of_phases(model, data, weights, chains, of_chains, "cpu")
+        of_chains = np.full(90, 1 / 90) if of_chains is None else of_chains
+        plus, minus = rbm.positive_phase(model, data, weights), rbm.negative_phase(model, chains, of_chains)
+        tolerance = 1e-12 if dtype == np.float64 else 1e-5
+        for part, one, other in zip(found.gradient, plus, minus, strict=True):
+            assert part.dtype == dtype
+            np.testing.assert_allclose(part, one - weights.sum() * other, rtol=0, atol=tolerance)
+        h = model.hidden_mean(data)
+        np.testing.assert_allclose(found.visible_mean, np.average(data, axis=0, weights=weights), rtol=1e-5)
+        np.testing.assert_allclose(found.hidden_mean, np.average(h, axis=0, weights=weights), rtol=1e-5)
+    by_hand = (weights[:, None] * data).astype(np.float64).T @ model.hidden_mean(data)
+    np.testing.assert_allclose(rbm.positive_phase(model, data, weights).weights, by_hand, rtol=1e-5)

@@ -162,8 +162,15 @@ def test_chains_start_from_the_states_that_were_given():
 def test_too_few_effective_runs_are_said_and_the_interval_reaches_from_end_to_end():
     model = make(("spin", "spin"), 2, 30, 14, 1.0)
     exact = rbm.exact.log_partition(model)
-    with pytest.warns(StatisticsWarning, match=r"log Z by sandwich rests on .* raise n_temperatures"):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = sandwich(model, n_runs=64, n_temperatures=10)
+    said = [str(one.message) for one in caught]
+    assert any(words.startswith("a side of the sandwich, ais, rests on") for words in said)
+    assert all("raise n_temperatures" in words for words in said)
+    sides = [one for one in found.checked_against if "ais" in one.method]
+    assert found.lower <= min(side.interval[0] for side in sides)
+    assert found.upper >= max(side.interval[1] for side in sides)
     assert found.interval[0] <= found.lower < exact < found.upper <= found.interval[1]
     assert abs(found.value - exact) < 2 * found.error
     for estimate in (ais, reverse_ais):

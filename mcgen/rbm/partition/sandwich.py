@@ -75,7 +75,8 @@ def sandwich(
     LogPartition
         `lower` is 4 errors below the forward value, `upper` 4 errors above the reverse value: ends that log Z hardly
         ever leaves, if the samples are those of the model. The interval is that of the acceptance ratio; where fewer
-        than 20 effective runs carry it, it goes from end to end, and the error is half of that. `checked_against` has
+        than 20 effective runs carry it or one of the sides, it goes from end to end (these then enclose the intervals
+        of both sides), and the error is half of that. `checked_against` has
         the two sides, and the exact value where that takes about a second.
 
     Raises
@@ -90,8 +91,8 @@ def sandwich(
     Warns
     -----
     StatisticsWarning
-        If fewer than 20 effective runs carry the value, the two sides are in the wrong order by more than 4 errors,
-        or the chains disagree or remember where they started.
+        If fewer than 20 effective runs carry the value or a side, the two sides are in the wrong order by more than 4
+        errors, or the chains disagree or remember where they started.
 
     References
     ----------
@@ -133,9 +134,16 @@ def sandwich(
         reverse, upper = from_model(drawn(None))
         _warn_of_order(lower, upper, False)
     ends = lower.value - WIDER * lower.error, upper.value + WIDER * upper.error
+    # Where a side hangs on a few runs these may be the only trace of a mode that all others miss.
+    hanging = [
+        warn_of_few_effective(side.effective_sample_size, n_runs, f"a side of the sandwich, {side.method},", LONGER)
+        for side in (lower, upper)
+    ]
+    if any(hanging):
+        ends = min(ends[0], lower.interval[0], upper.interval[0]), max(ends[1], lower.interval[1], upper.interval[1])
     both = acceptance_ratio(runs.log_weights, reverse)
     effective = both.effective_sample_size
-    few = warn_of_few_effective(effective, n_runs, "log Z by sandwich", LONGER)
+    few = any(hanging) or warn_of_few_effective(effective, n_runs, "log Z by sandwich", LONGER)
     value, error = way.log_partition + both.value, both.error
     if few:  # the ends are all there is
         error = max(0.5 * abs(ends[1] - ends[0]), error if math.isfinite(error) else 0.0)

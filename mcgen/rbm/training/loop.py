@@ -277,8 +277,9 @@ def train(
     evaluator = Evaluator(model, v, weights, truth, device)
     negative = negative_phase_named(negative_phase, model, v, n_chains, ladder, seed, device)
     ascent = Ascent(model, step_rule, penalties)
+    seed_of_watch = rng.derive(seed, 1)
     watching = Watching(
-        model, negative_phase, negative, gibbs_steps, evaluate_every * n_batches, v, rng.derive(seed, 1), device
+        model, negative_phase, negative, gibbs_steps, evaluate_every * n_batches, batch_size, v, seed_of_watch, device
     )
     means = SlidingMeans()
     trajectory = [model]

@@ -22,9 +22,11 @@ FIRST_GIBBS_STEPS = 1
 # log Z of a start model that is too large for the exact sum.
 START_RUNS, START_TEMPERATURES = 256, 100
 # Chains that follow log Z, beside those of the training, on whose fluctuations the model depends. They hear of the
-# model every so many steps that their weights change by about so much from one time to the next, at most.
+# model every so many steps that their weights change by about so much from one time to the next, at most; but not so
+# often, and with no more sweeps, that they would take more than this share of the multiplications of the training each.
 FOLLOWERS, GROUPS = 256, 8
 SCATTER_OF_STEP = 0.1
+SHARE = 0.15
 MOST_STEPS_APART = 50
 # Where fewer groups carry the weight, or the error is larger, log Z is sought afresh, by annealing the followers from
 # independent units to the present model.
@@ -47,6 +49,8 @@ class Watching:
     gibbs_steps : int or "auto"
     n_steps : int
         From one evaluation to the next.
+    batch_size : int
+        Rows of data for each step.
     v : array, shape (n_rows, n_visible)
         Data.
     seed : int
@@ -65,6 +69,7 @@ class Watching:
         negative: Persistent | Weighted | Tempered | Trajectory,
         gibbs_steps: int | str,
         n_steps: int,
+        batch_size: int,
         v: np.ndarray,
         seed: int,
         device: str,
@@ -82,7 +87,7 @@ class Watching:
             start = _at_start(model, v, rng.derive(rng.derive(seed, 1), 0), device)
             self._log_partition_of_start, self._error_of_start = start.value, start.error
             self._v, self._n_afresh = v, 0
-            self._since, self._apart = 0, 1
+            self._since, self._apart, self._batch_size = 0, 1, batch_size
 
     def epoch_begins(self, model: RBM, after_evaluation: bool) -> None:
         """After an evaluation, begin a new record, and measure how many sweeps the chains need, if asked to."""
@@ -110,10 +115,15 @@ class Watching:
         if not last and self._since < self._apart:
             return
         scatter = self._followers.change(model)
-        self._followers.advance(min(self._since * self.gibbs_steps, mixing.MOST_GIBBS_STEPS))
-        # The scatter of the weights grows like the square of the distance.
+        n_chains = len(self._negative.visible)
+        sweeps = round(SHARE * self._since * self.gibbs_steps * n_chains / FOLLOWERS)
+        self._followers.advance(min(max(1, sweeps), mixing.MOST_GIBBS_STEPS))
+        # The scatter of the weights grows like the square of the distance. Rows that are multiplied with the weights:
+        # in a step those of both phases and of the sweeps; of the followers twice two, in double precision.
         way = self._since * math.sqrt(SCATTER_OF_STEP / max(scatter, 1e-9))
-        self._apart = int(min(max(1.0, way), MOST_STEPS_APART, 2 * self._since + 1))
+        rows_of_step = 2 * self._batch_size + 2 * (self.gibbs_steps + 1) * n_chains
+        least = math.ceil(4 * FOLLOWERS / (SHARE * rows_of_step))
+        self._apart = int(min(max(least, way), max(least, MOST_STEPS_APART), 2 * self._since + 1))
         self._since = 0
 
     def columns(self, model: RBM, evaluate: bool) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""What the studies of restricted Boltzmann machines are made of."""
