@@ -14,6 +14,7 @@ units = _cpu.formulas("mcgen.rbm.units.formulas")
 # before they are added to the moments.
 UNITS_PER_BLOCK = 32
 ROWS_AT_ONCE = 1024
+ROWS_TURNED = 16
 
 
 @_cpu.kernel
@@ -83,15 +84,23 @@ def free_energies(energies, fields, states, weights, bias, other_bias, kind, lev
 
 @_cpu.helper
 def _transpose_weighted(transposed, moment, visible, row_weights):
-    """transposed[i, row] = weight of the row times visible[row, i], and the sums over rows added to moment."""
+    """transposed[i, row] = weight of the row times visible[row, i], and the sums over rows added to moment.
+
+    Some rows at a time, which stay in the first-level cache: read along the units for the sums, and across them to
+    write along the rows.
+    """
     wide_vectors()
-    for row in range(visible.shape[0]):
-        weight = row_weights[row]
-        state = visible[row]
-        for i in range(state.shape[0]):
-            x = weight * state[i]
-            moment[i] += x
-            transposed[i, row] = x
+    n_rows, n_units = visible.shape
+    for first in range(0, n_rows, ROWS_TURNED):
+        end = min(first + ROWS_TURNED, n_rows)
+        for row in range(first, end):
+            weight, state = row_weights[row], visible[row]
+            for i in range(n_units):
+                moment[i] += weight * state[i]
+        for i in range(n_units):
+            turned = transposed[i, first:end]
+            for k in range(turned.shape[0]):
+                turned[k] = row_weights[first + k] * visible[first + k, i]
 
 
 @_cpu.helper

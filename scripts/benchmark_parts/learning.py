@@ -19,7 +19,7 @@ from benchmark_parts.products import floors, kernel_families
 from benchmark_parts.rbm_sweeps import Case
 
 # Seconds of work in each run, in full and quick.
-WANTED, WANTED_QUICK = 2.0, 0.1
+WANTED, WANTED_QUICK = 1.0, 0.1
 FEW_RUNS = 3
 N_VISIBLE, N_HIDDEN, BATCH = 784, 500, 500
 UPDATES_PER_EPOCH, UPDATES_PER_EPOCH_QUICK = 100, 10

@@ -23,7 +23,7 @@ LEARNING_RATE = 0.01
 
 
 def mcgen_updates(model: rbm.RBM, x: np.ndarray, n_chains: int, gibbs_steps: int) -> Callable[[int], np.ndarray]:
-    """What is measured: `rbm.train` with all that it does besides updates."""
+    """What is measured: `rbm.train` with all that it does besides updates, evaluated at the end only."""
     # Rows of noise, and few of them when quick: whether chains mix is not the question here.
     warnings.simplefilter("ignore", StatisticsWarning)
     x = model.check_rows(x)
@@ -31,7 +31,8 @@ def mcgen_updates(model: rbm.RBM, x: np.ndarray, n_chains: int, gibbs_steps: int
     def run(n_epochs: int) -> np.ndarray:
         return rbm.train(
             model, x, negative_phase="pcd", gibbs_steps=gibbs_steps, n_chains=n_chains, epochs=n_epochs,
-            batch_size=n_chains, learning_rate=LEARNING_RATE, optimizer="sgd", momentum=0.0, centered=True, seed=1,
+            batch_size=n_chains, learning_rate=LEARNING_RATE, optimizer="sgd", momentum=0.0, centered=True,
+            evaluate_every=n_epochs, seed=1,
         ).model.weights  # fmt: skip
 
     return run
