@@ -102,9 +102,7 @@ def test_every_row_is_used_once_in_an_epoch(data, monkeypatch):
 
     rows = []
     original = loop.phase_of_rows
-    monkeypatch.setattr(
-        loop, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1]
-    )
+    monkeypatch.setattr(loop, "phase_of_rows", lambda model, v, *rest: (rows.append(v), original(model, v, *rest))[1])
     rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v[:1003], negative_phase="exact", epochs=1, batch_size=100)
     sizes = [len(batch) for batch in rows]
     assert sum(sizes) == 1003

@@ -24,7 +24,10 @@ CASES = {
     "one run": (lambda: rbm.partition.ais(MODEL, n_runs=1), "n_runs=1 is too small; give an integer of at least 2"),
     "one temperature": (lambda: rbm.partition.ais(MODEL, n_temperatures=1), "n_temperatures=1 is too small"),
     "path that turns": (lambda: rbm.partition.ais(MODEL, betas=[0, 0.6, 0.5, 1]), "betas"),
-    "samples of another model": (lambda: rbm.partition.reverse_ais(MODEL, samples=np.zeros((5, 3))), "samples has shape"),
+    "samples of another model": (
+        lambda: rbm.partition.reverse_ais(MODEL, samples=np.zeros((5, 3))),
+        "samples has shape",
+    ),
     "unknown way to log Z": (lambda: rbm.partition.log_partition(MODEL, "magic"), "method='magic' is unknown"),
     "setting of another method": (
         lambda: rbm.partition.log_partition(MODEL, "tap", n_runs=5),
