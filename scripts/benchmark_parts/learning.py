@@ -19,10 +19,10 @@ from benchmark_parts.products import floors, kernel_families
 from benchmark_parts.rbm_sweeps import Case
 
 # Seconds of work in each run, in full and quick.
-WANTED, WANTED_QUICK = 1.0, 0.1
+WANTED, WANTED_QUICK = 0.5, 0.1
 FEW_RUNS = 3
 N_VISIBLE, N_HIDDEN, BATCH = 784, 500, 500
-UPDATES_PER_EPOCH, UPDATES_PER_EPOCH_QUICK = 100, 10
+UPDATES_PER_EPOCH, UPDATES_PER_EPOCH_QUICK = 50, 10
 PIXELS_ON = 0.13
 GIBBS_STEPS = (1, 10)
 ANNEALING_RUNS, FULL_ANNEALING = 1000, 10_000

@@ -224,7 +224,7 @@ V = np.array([[0, 1, 1, 0], [1, 1, 0, 0]])
         ({"v": np.empty((0, 4))}, r"v has shape \(0, 4\); give a table of at least one row"),
         ({"row_weights": [1.0]}, r"row_weights has shape \(1,\); its shape must be \(2,\)"),
         ({"row_weights": [1.0, -1.0]}, "row_weights lie between -1.0 and 1.0; give numbers of at least 0"),
-        ({"row_weights": [0, 0]}, "row_weights lie between 0 and 0; .* not all 0"),
+        ({"row_weights": [0, 0]}, "row_weights lie between 0.0 and 0.0; .* not all 0"),
         ({"l2": -1}, "l2=-1.0 is negative; give a number of at least 0"),
         ({"tolerance": 0}, "tolerance=0.0 is not positive"),
         ({"max_iterations": 0}, "max_iterations=0 is too small"),

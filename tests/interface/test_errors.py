@@ -18,6 +18,10 @@ CASES = {
     "sweeps of cd by themselves": (lambda: rbm.train(MODEL, ROWS, gibbs_steps="auto"), "one of pcd, weighted"),
     "negative weights of rows": (lambda: rbm.train(MODEL, ROWS, row_weights=[1, -1]), "row_weights lie between -1"),
     "unknown schedule": (lambda: rbm.train(MODEL, ROWS, schedule="zigzag"), "schedule='zigzag' is unknown"),
+    "norm and natural gradient": (
+        lambda: rbm.train(MODEL, ROWS, optimizer="natural", max_weight_norm=1.0),
+        "max_weight_norm=1 shortens weights after a step.*use l2",
+    ),
     "no damping": (lambda: rbm.train(MODEL, ROWS, optimizer="natural", damping=0), "damping=0.0 is not positive"),
     "rates of another length": (lambda: rbm.train(MODEL, ROWS, learning_rate=[0.1]), r"learning_rate has shape \(1,\)"),
     "no pattern": (lambda: rbm.low_rank_start(MODEL, [[0, 1, 0, 1]] * 9), "there is no pattern to start from"),

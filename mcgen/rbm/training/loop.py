@@ -144,7 +144,7 @@ def train(
     l1, l2 : float
         Penalties l1 sum |W_ij| and (l2 / 2) sum W_ij^2 that are subtracted from the log-likelihood.
     max_weight_norm : float, optional
-        Largest Euclidean norm of the weights of a hidden unit.
+        Largest Euclidean norm of the weights of a hidden unit; not with "natural".
     damping : float, optional
         Of "natural": added to the diagonal of the Fisher information; by default 0.01 where it is exact, and 0.1 where
         it is sampled.
@@ -265,6 +265,11 @@ def train(
     if negative_phase == "exact":
         exact.check_steps(model)
     if optimizer == "natural":
+        if max_weight_norm is not None:
+            raise InputError(
+                f"max_weight_norm={max_weight_norm:g} shortens weights after a step; optimizer='natural' does not "
+                "know of it and would drive the other parameters away; use l2 instead, or optimizer='adam'"
+            )
         (check_exact if negative_phase == "exact" else check_sampled)(model)
     if truth is not None:
         truth = checked_truth(model, truth)
