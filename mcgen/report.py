@@ -68,8 +68,42 @@ def report(
         figure = draw(study)
     else:
         figure = report_vae.draw(study, () if data is None else report_vae.load_tables(study, data))
+    return save_figure(figure, output)
+
+
+def save_figure(figure: Figure, output: str | Path, dpi: int = 130) -> Path:
+    """Write a figure: beside first and then renamed, so that no half-written file has its name.
+
+    Parameters
+    ----------
+    figure : Figure
+    output : str or Path
+        A file that is there is replaced; call `check_output` before work starts.
+    dpi : int
+        Dots per inch.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    InputError
+        If the ending is no image format.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from matplotlib.figure import Figure
+    >>> from mcgen import report
+    >>> report.save_figure(Figure(), pathlib.Path(tempfile.mkdtemp()) / "empty.png").name
+    'empty.png'
+    """
+    output = check_output(output, overwrite=True)
     with results.written_beside(output) as beside:
-        figure.savefig(beside, format=_ending(output), dpi=130)
+        figure.savefig(beside, format=_ending(output), dpi=dpi)
     return output
 
 

@@ -185,8 +185,7 @@ def draw(path: str, lattice: ising.Ising, temperature: float, lost: np.ndarray, 
     scatter.errorbar(x, y, bars, fmt=".", color="tab:red", markersize=4, linewidth=1)
     scatter.set(title=f"{len(some)} lost spins, with standard errors")
     scatter.set(xlabel="exact mean of the RBM", ylabel="mean of samples")
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=str(path).rpartition(".")[2].lower(), dpi=130)
+    report.save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -149,8 +149,7 @@ def draw(path: str, cases: list[Case]) -> None:
     states = rbm.exact.sample(last.fits[last.best].model, 36, seed=0)
     shown = figures.mosaic(states.astype(float), (last.side, last.side))
     figures.show_mosaic(image, shown, f"36 draws of the best {last.side}x{last.side} model", "Greys", 0, 1, bar=False)
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=path.rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 def save(arguments: argparse.Namespace, cases: list[Case], status: str) -> list[str]:

@@ -259,8 +259,7 @@ def draw(path: str, fit: vae.Fit, test: np.ndarray, measured: dict[str, float], 
     for axes, (title, rows) in zip(sheets, panels.items(), strict=True):
         axes.imshow(tiles(rows.reshape(-1, *shape).astype(float), 0.5), cmap="gray_r", vmin=0, vmax=1)
         axes.set(title=title, xticks=[], yticks=[])
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=str(path).rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 def read_data(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

@@ -286,8 +286,7 @@ def draw(path: str, arguments: argparse.Namespace, studies: dict[str, results.St
     for panel in panels:
         panel.set_xlabel("temperature")
         panel.legend(fontsize=9)
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=path.rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 def main(argv: list[str] | None = None) -> int:

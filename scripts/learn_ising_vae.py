@@ -304,8 +304,7 @@ def draw(
         log_p = vae.log_likelihood(fit.model, rows, effort["n_importance"])
         scatter.loglog(truth[shown], np.exp(log_p), ".", color="tab:red", markersize=3)
         scatter.set(xlabel="p(x) of the truth", ylabel="p(x) of the model")
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=str(path).rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 if __name__ == "__main__":

@@ -195,8 +195,7 @@ def draw(path: str, methods: list[str], columns: dict[str, np.ndarray]) -> None:
         axes.set_title(f"{method}: {one['inside']} of {len(deviations)} inside", fontsize=10)
         axes.set_xlabel("(estimate - exact) / error")
     panels[0].legend(fontsize=8)
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=str(path).rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -251,8 +251,7 @@ def draw(path: str, found: list[System], rows: list[int], fits: list[Fit]) -> No
                 below.plot(x, smallest, "--", color=color, label=f"Cramer-Rao floor, {name}")
         below.set(xscale="log", yscale="log", xlabel="rows of data", ylabel="root-mean-square error of J / T")
         below.legend(fontsize=9)
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=str(path).rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 def main(argv: list[str] | None = None) -> int:

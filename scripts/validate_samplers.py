@@ -166,9 +166,7 @@ def save(arguments: argparse.Namespace, content: dict[str, object], status: str)
         with results.written_beside(Path(arguments.output)) as beside:
             beside.write_text(json.dumps({"attributes": attributes} | content, indent=1) + "\n")
     if arguments.figure:
-        with results.written_beside(Path(arguments.figure)) as beside:
-            figure = table.draw(content["results"])
-            figure.savefig(beside, format=Path(arguments.figure).suffix.lstrip(".").lower(), dpi=110)
+        report.save_figure(table.draw(content["results"]), arguments.figure, dpi=110)
 
 
 def main(argv: list[str] | None = None) -> int:

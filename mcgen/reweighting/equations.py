@@ -9,9 +9,7 @@ Shirts & Chodera, J. Chem. Phys. 129, 124105 (2008), eq. 11, there without (MBAR
 import numpy as np
 from scipy.special import logsumexp
 
-# The equations hold to this fraction of the draws: far below their noise, above the rounding of sums over millions.
-TOLERANCE = 1e-11
-MOST_STEPS = 200
+from mcgen import mixtures
 
 
 def mixture(
@@ -90,25 +88,16 @@ def solve(
     middle = means.mean()
     levels = levels - middle
     logs = _integrated(betas, means - middle)
-    log_mixture, shares = mixture(levels, sizes, betas, logs)
-    objective = weights @ log_mixture + sizes @ logs
-    for _ in range(MOST_STEPS):
-        taken = weights @ shares
-        gradient = sizes - taken
-        if np.abs(gradient).max() <= TOLERANCE * sizes.sum():
-            break
-        step = np.zeros(len(sizes))
+
+    def at(logs: np.ndarray) -> mixtures.Point:
+        log_mixture, shares = mixture(levels, sizes, betas, logs)
+        return weights @ log_mixture + sizes @ logs, sizes - weights @ shares, shares
+
+    def newton_step(shares: np.ndarray, downhill: np.ndarray) -> np.ndarray:
         # Without overlap the matrix is singular; least squares then leave the ratio in question as it is.
-        step[1:] = np.linalg.lstsq(curvature(weights, shares)[1:, 1:], -gradient[1:], rcond=None)[0]
-        old, slope = objective, gradient @ step
-        for halving in range(60):
-            trial = logs + step * 0.5**halving
-            log_mixture, shares = mixture(levels, sizes, betas, trial)
-            objective = weights @ log_mixture + sizes @ trial
-            # Close to the minimum F changes by less than its rounding, which must not stop the last steps.
-            if objective <= old + 1e-4 * 0.5**halving * slope + 1e-13 * abs(old):
-                break
-        logs = trial
+        return np.linalg.lstsq(curvature(weights, shares)[1:, 1:], downhill, rcond=None)[0]
+
+    logs, _ = mixtures.minimum(logs, at, newton_step, sizes.sum())
     return logs - (betas - betas[0]) * middle
 
 

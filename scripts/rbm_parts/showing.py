@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from vae_parts.images import tiles
 
-from mcgen import rbm, report, results, stats
+from mcgen import rbm, report, stats
 from mcgen.rbm.evaluation import LogLikelihood
 from mcgen.rbm.partition import LogPartition
 
@@ -99,8 +99,7 @@ def draw(
         sheet = tiles(rows.reshape(-1, *shape).astype(float), (least + 1) / 2)
         axes.imshow(sheet, cmap=colors, vmin=least, vmax=1, interpolation="nearest")
         axes.set(title=title, xticks=[], yticks=[])
-    with results.written_beside(report.check_output(path, True)) as beside:
-        figure.savefig(beside, format=path.rpartition(".")[2].lower(), dpi=110)
+    report.save_figure(figure, path, dpi=110)
 
 
 def of_log_partition(axes: Axes, found: list[Found], best: LogPartition) -> None:

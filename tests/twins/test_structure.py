@@ -33,6 +33,7 @@ RANKS = [
         "checks",
         "formulas",
         "memory",
+        "mixtures",
         "rng.purpose",
         "rng.formulas",
         "ising.formulas",

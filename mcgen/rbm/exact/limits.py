@@ -138,8 +138,13 @@ def check_summable(model: RBM, what: str = "log Z", limit: int = MOST_SUMMED_UNI
         )
 
 
-def is_quick(model: RBM) -> bool:
-    """Whether `log_partition` is within reach and takes about a second at most.
+def is_quick(model: RBM, times: float = 1.0) -> bool:
+    """Whether `log_partition` is within reach and takes about a second at most, or so many times longer.
+
+    Parameters
+    ----------
+    model : RBM
+    times : float
 
     Examples
     --------
@@ -153,8 +158,8 @@ def is_quick(model: RBM) -> bool:
         return False
     if method(model) == "two_level":
         small, large = sorted((model.n_visible, model.n_hidden))
-        return large << small <= QUICK_TERMS
-    return _seconds(model) <= QUICK_SECONDS
+        return large << small <= times * QUICK_TERMS
+    return _seconds(model) <= times * QUICK_SECONDS
 
 
 def check_steps(model: RBM) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from mcgen import checks
 from mcgen.errors import InputError
 from mcgen.rbm import exact
-from mcgen.rbm.exact import limits
 from mcgen.rbm.model import RBM
 from mcgen.rbm.partition.ais import ais, reverse_ais
 from mcgen.rbm.partition.bridge import bar, mbar
@@ -141,16 +140,4 @@ def chosen(model: RBM, method: str) -> str:
     checks.choice("method", method, METHODS)
     if method != "auto":
         return method
-    return "exact" if _is_cheap(model) else "sandwich"
-
-
-def _is_cheap(model: RBM) -> bool:
-    if exact.is_quick(model):
-        return True
-    try:
-        if limits.method(model) != "two_level":
-            return False
-    except InputError:
-        return False
-    small, large = sorted((model.n_visible, model.n_hidden))
-    return large << small <= QUICK_TIMES * limits.QUICK_TERMS
+    return "exact" if exact.is_quick(model, QUICK_TIMES) else "sandwich"

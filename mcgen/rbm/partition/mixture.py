@@ -13,18 +13,15 @@ Shirts & Chodera, J. Chem. Phys. 129, 124105 (2008). Vardi, Ann. Statist. 13, 17
 import numpy as np
 from scipy.special import logsumexp
 
+from mcgen import mixtures
 from mcgen.errors import InputError
-
-# The equations hold to this fraction of the draws: far below their noise, above the rounding of sums over millions.
-TOLERANCE = 1e-11
-MOST_STEPS = 200
 
 
 def solve(energies: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log Z_k - log Z_0 of all rungs, and how much each draw moved them.
 
-    The minimum of the convex G = sum_n log m(v_n) + M sum_k log Z_k, whose derivatives are the equations, by Newton's
-    method with step halving.
+    The minimum of the convex G = sum_n log m(v_n) + M sum_k log Z_k, whose derivatives are the equations (see
+    `mcgen.mixtures`).
 
     Parameters
     ----------
@@ -61,22 +58,15 @@ def solve(energies: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """
     n_rungs, _, n_draws = energies.shape
     energies = energies.reshape(n_rungs, -1)
-    logs = start - start[0]
-    objective, shares = _mixture(energies, logs, n_draws)
-    for _ in range(MOST_STEPS):
-        gradient = n_draws - shares.sum(axis=1)
-        if np.abs(gradient).max() <= TOLERANCE * energies.shape[1]:
-            break
-        step = np.zeros(n_rungs)
-        step[1:] = np.linalg.solve(_curvature(shares)[1:, 1:], -gradient[1:])
-        old, slope = objective, gradient @ step
-        for halving in range(60):
-            trial = logs + step * 0.5**halving
-            objective, shares = _mixture(energies, trial, n_draws)
-            # Close to the minimum G changes by less than its rounding, which must not stop the last steps.
-            if objective <= old + 1e-4 * 0.5**halving * slope + 1e-13 * abs(old):
-                break
-        logs = trial
+
+    def at(logs: np.ndarray) -> mixtures.Point:
+        objective, shares = _mixture(energies, logs, n_draws)
+        return objective, n_draws - shares.sum(axis=1), shares
+
+    def newton_step(shares: np.ndarray, downhill: np.ndarray) -> np.ndarray:
+        return np.linalg.solve(_curvature(shares)[1:, 1:], downhill)
+
+    logs, shares = mixtures.minimum(start - start[0], at, newton_step, energies.shape[1])
     curvature = _curvature(shares)[1:, 1:]
     # The last row of the inverse: how the last log Z answers to a change of each equation.
     answer = np.append(0.0, np.linalg.solve(curvature, np.eye(n_rungs - 1)[-1]))

@@ -25,7 +25,7 @@ from mcgen.rbm.partition.runs import (
     reverse_runs,
     settings_of,
 )
-from mcgen.rbm.partition.weights import TAIL
+from mcgen.rbm.partition.weights import TAIL, resampled
 
 # Errors by which the ends lie outside of the two estimates.
 WIDER = 4.0
@@ -165,12 +165,9 @@ def sandwich(
 
 
 def _resampled(states: np.ndarray, log_weights: np.ndarray, seed: int) -> np.ndarray:
-    """As many states, each as often as its weight says, by systematic resampling."""
-    weights = np.exp(log_weights - log_weights.max())
+    """As many states, each as often as its weight says."""
     shift = rng.uniforms(seed, rng.purpose.RBM_START, 1, 1)[0, 0]
-    places = (np.arange(len(states)) + shift) / len(states)
-    reached = np.cumsum(weights) / weights.sum()
-    return states[np.minimum(np.searchsorted(reached, places), len(states) - 1)]
+    return states[resampled(np.exp(log_weights - log_weights.max()), shift)]
 
 
 def _warn_of_order(lower: LogPartition, upper: LogPartition, again: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The logarithm of a mean of weights, its error, and an interval that knows how skewed the weights are."""
+"""Weights of samples: the logarithm of their mean, with its error and a skewed interval, and draws by weight."""
 
 import math
 from typing import NamedTuple
@@ -96,3 +96,36 @@ def _hall(t: float, skewness: float, n: int) -> float:
     if abs(skewness) < 1e-6:
         return t
     return 3 * (math.cbrt(1 + skewness * (t - skewness / (6 * n))) - 1) / skewness
+
+
+def resampled(weights: np.ndarray, shift: float) -> np.ndarray:
+    """The places of as many samples, each as often as its weight says up to rounding: systematic resampling.
+
+    Sample k is taken where its share of the weight covers one of n equally spaced points.
+
+    Parameters
+    ----------
+    weights : array, shape (n,)
+        Not negative, and not all 0.
+    shift : float
+        Of the points, uniform from 0 to 1.
+
+    Returns
+    -------
+    int64, shape (n,)
+        In increasing order.
+
+    References
+    ----------
+    Kitagawa, J. Comput. Graph. Stat. 5, 1 (1996); Douc, Cappe & Moulines, ISPA (2005).
+
+    Examples
+    --------
+    >>> from mcgen.rbm.partition.weights import resampled
+    >>> resampled([1.0, 0.0, 2.0, 1.0], shift=0.5).tolist()
+    [0, 2, 2, 3]
+    """
+    n = len(weights)
+    reached = np.cumsum(weights)
+    # The last point may lie beyond the rounded sum.
+    return np.minimum(np.searchsorted(reached / reached[-1], (np.arange(n) + shift) / n), n - 1)

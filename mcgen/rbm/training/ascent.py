@@ -202,10 +202,9 @@ class Ascent:
         return self.model
 
     def _shorten(self) -> None:
-        first = self._parameters[0]
-        # A filter of a symmetric model has the norm of each of its hidden units.
-        columns = first if self.model.symmetry is None else first.reshape(len(first), -1).T
-        first[...] = np.reshape(
-            shortened(columns, self._penalties) if first is columns else shortened(columns, self._penalties).T,
-            first.shape,
-        )
+        weights = self._parameters[0]
+        if self.model.symmetry is None:
+            weights[...] = shortened(weights, self._penalties)
+        else:  # a filter has the norm of each of its hidden units
+            filters = weights.reshape(len(weights), -1).T
+            weights[...] = shortened(filters, self._penalties).T.reshape(weights.shape)

@@ -23,37 +23,35 @@ def some_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
 class Cheap:
     """Columns that cost no more than a pass through some thousand rows."""
 
-    def __init__(
-        self, v: np.ndarray, row_weights: np.ndarray, validation: np.ndarray | None, device: str
-    ):  # the rows are chosen once
+    def __init__(self, v: np.ndarray, row_weights: np.ndarray, validation: np.ndarray | None, device: str):
         self.rows, self.row_weights = some_rows(v, row_weights)
         self.validation = None
         if validation is not None:
             self.validation, _ = some_rows(validation, np.ones(len(validation)))
         self.device = device
 
-    def columns(self, model: RBM, chains: np.ndarray, chain_weights: np.ndarray | None) -> dict[str, float]:
-        """reconstruction_error, free_energy_gap and validation_gap."""
+    def columns(
+        self, model: RBM, chains: np.ndarray, chain_weights: np.ndarray | None, row: dict[str, float]
+    ) -> dict[str, float]:
+        """reconstruction_error, free_energy_gap, validation_gap and validation_log_likelihood.
+
+        The last takes the exact log Z of the row of the history so far, or else the tracked one.
+        """
         image = model.visible_mean(model.hidden_mean(self.rows, self.device), self.device)
         of_data = self.row_weights @ free_energy_of_rows(model, self.rows, self.device)
         of_chains = np.average(free_energy_of_rows(model, chains, self.device), weights=chain_weights)
-        gap = math.nan
+        of_validation = math.nan
         if self.validation is not None:
-            gap = free_energy_of_rows(model, self.validation, self.device).mean() - of_data
-        return {
-            "reconstruction_error": float(self.row_weights @ np.mean((self.rows - image) ** 2, axis=1)),
-            "free_energy_gap": float(of_data - of_chains),
-            "validation_gap": float(gap),
-        }
-
-    def validation_log_likelihood(self, model: RBM, row: dict[str, float]) -> float:
-        """Mean log p over the validation rows, by the exact log Z of the row of the history or else the tracked one."""
-        if self.validation is None:
-            return math.nan
+            of_validation = free_energy_of_rows(model, self.validation, self.device).mean()
         log_z = row["log_partition"]
         if math.isnan(log_z):
             log_z = row.get("tracked_log_partition", math.nan)
-        return float(-free_energy_of_rows(model, self.validation, self.device).mean() - log_z)
+        return {
+            "reconstruction_error": float(self.row_weights @ np.mean((self.rows - image) ** 2, axis=1)),
+            "free_energy_gap": float(of_data - of_chains),
+            "validation_gap": float(of_validation - of_data),
+            "validation_log_likelihood": float(-of_validation - log_z),
+        }
 
 
 class Evaluator:

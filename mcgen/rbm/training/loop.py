@@ -12,6 +12,7 @@ from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
 from mcgen.rbm.gradient import Gradient, Phases, difference_of_phases, phase_of_rows
 from mcgen.rbm.model import RBM
+from mcgen.rbm.sampling import DEFAULT_LADDER
 from mcgen.rbm.training.ascent import Ascent, Penalties, SlidingMeans, centred, limited
 from mcgen.rbm.training.columns import Cheap, Evaluator
 from mcgen.rbm.training.natural import (
@@ -28,7 +29,6 @@ from mcgen.rbm.training.truth import checked_truth
 from mcgen.rbm.training.watching import PLAIN_CHAINS, Watching
 
 OPTIMIZERS = ("adam", "sgd", "natural")
-DEFAULT_LADDER = (0.0, 1.0)
 EXACT_DAMPING, SAMPLED_DAMPING = 0.01, 0.1
 
 
@@ -297,9 +297,10 @@ def train(
             phases = _exact_phases(model, batch, batch_weights, device)
         else:
             negative.advance(model, batch, watching.gibbs_steps)
-            watching.chains_moved(negative.visible)
+            visible = negative.visible
+            watching.chains_moved(visible)
             chain_weights = batch_weights / batch_weights.sum() if negative_phase == "cd" else negative.weights
-            phases = difference_of_phases(model, batch, batch_weights, negative.visible, chain_weights, device)
+            phases = difference_of_phases(model, batch, batch_weights, visible, chain_weights, device)
         # Where the spin flip fixes the biases, units are measured from their centres already.
         if centered and not (model.symmetry is not None and model.symmetry.spin_flip):
             return centred(phases.gradient, *means.update(phases.visible_mean, phases.hidden_mean))
@@ -320,7 +321,7 @@ def train(
                 rate = rates[epoch]
                 watching.epoch_begins(model, epoch % evaluate_every == 0)
                 order = rng.permutation(seed, rng.purpose.TRAINING_ORDER, len(v), step=epoch)
-                for k, rows in enumerate(np.array_split(order, n_batches)):
+                for rows in np.array_split(order, n_batches):
                     # Weighted so that the mean over batches is the gradient of all rows, whatever their weights.
                     batch_weights = weights[rows] * (len(v) / len(rows))
                     if not batch_weights.any():
@@ -328,15 +329,14 @@ def train(
                     gradient = gradient_of(v[rows], batch_weights)
                     model = ascent.step(gradient, rate, epoch + 1, turn)
                     negative.changed(model)
-                    watching.stepped(model, last=k == n_batches - 1)
+                    watching.stepped(model)
                 if negative_phase == "exact":  # for the free-energy gap only
                     negative.advance(model, v, watching.gibbs_steps)
                 negative.epoch_ends(model)
                 row = {"epoch": epoch + 1, "learning_rate": rate}
-                row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights)
                 row |= evaluator.columns(model, evaluate or stopping.judges)
                 row |= watching.columns(model, evaluate)
-                row["validation_log_likelihood"] = cheap.validation_log_likelihood(model, row)
+                row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights, row)
                 history.append(row)
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):
                     trajectory.append(model)

@@ -81,7 +81,8 @@ class Watching:
         self._stride, self._n_moves = -(-n_steps // RECORDS), 0
         self._was_stuck = self._warned_of_chains = self._lost = False
         self._n_measured = 0
-        self._persistent = name in PERSISTENT and len(negative.visible) > 1
+        self._n_chains = len(negative.visible)
+        self._persistent = name in PERSISTENT and self._n_chains > 1
         if self._persistent:
             self._followers = WeightedChains(model, FOLLOWERS, rng.derive(seed, 0), device, GROUPS)
             start = _at_start(model, v, rng.derive(rng.derive(seed, 1), 0), device)
@@ -107,21 +108,23 @@ class Watching:
             # Sums without BLAS, whose threads would go on waiting for work on the cores that the next kernel needs.
             self._record.append(np.stack([visible.sum(axis=1), np.einsum("ci,i->c", visible, self._leading)]))
 
-    def stepped(self, model: RBM, last: bool) -> None:
-        """The model has made a step, the last of its epoch or not."""
+    def stepped(self, model: RBM) -> None:
+        """The model has made a step."""
         if not self._persistent:
             return
         self._since += 1
-        if not last and self._since < self._apart:
-            return
+        if self._since >= self._apart:
+            self._follow(model)
+
+    def _follow(self, model: RBM) -> None:
+        """Take the followers to the present model, and decide when to do so again."""
         scatter = self._followers.change(model)
-        n_chains = len(self._negative.visible)
-        sweeps = round(SHARE * self._since * self.gibbs_steps * n_chains / FOLLOWERS)
+        sweeps = round(SHARE * self._since * self.gibbs_steps * self._n_chains / FOLLOWERS)
         self._followers.advance(min(max(1, sweeps), mixing.MOST_GIBBS_STEPS))
         # The scatter of the weights grows like the square of the distance. Rows that are multiplied with the weights:
         # in a step those of both phases and of the sweeps; of the followers twice two, in double precision.
         way = self._since * math.sqrt(SCATTER_OF_STEP / max(scatter, 1e-9))
-        rows_of_step = 2 * self._batch_size + 2 * (self.gibbs_steps + 1) * n_chains
+        rows_of_step = 2 * self._batch_size + 2 * (self.gibbs_steps + 1) * self._n_chains
         least = math.ceil(4 * FOLLOWERS / (SHARE * rows_of_step))
         self._apart = int(min(max(least, way), max(least, MOST_STEPS_APART), 2 * self._since + 1))
         self._since = 0
@@ -131,6 +134,8 @@ class Watching:
         row = {"gibbs_steps": float(self.gibbs_steps)}
         if not self._persistent:
             return row
+        if self._since:
+            self._follow(model)
         if evaluate and not self._is_followed():
             self._anneal(model)
             if not self._is_followed():

@@ -9,6 +9,7 @@ from mcgen import rng
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.partition.acceptance import scatter
 from mcgen.rbm.partition.draws import draw_model
+from mcgen.rbm.partition.weights import resampled
 from mcgen.rbm.sampling import Chains
 
 # Chains are drawn anew among themselves where their effective number falls below this part of them.
@@ -117,12 +118,10 @@ class WeightedChains:
         self._chains.advance(self.model, n_sweeps, device=self._device)
 
     def _resample(self, group: np.ndarray, weights: np.ndarray) -> None:
-        """Systematic resampling: chain k is taken where its share of the weight covers equally spaced points."""
-        n = len(group)
+        """Draw the chains of a group anew, by their weights; each then has the mean weight."""
         shift = rng.uniforms(self._seed, rng.purpose.TRAINING_CHAINS, 1, 1, self.n_resampled)[0, 0]
-        chosen = np.searchsorted(np.cumsum(weights), (np.arange(n) + shift) / n)
-        self._chains.visible[group] = self.visible[group[np.minimum(chosen, n - 1)]]
-        self._log_weights[group] = logsumexp(self._log_weights[group]) - math.log(n)
+        self._chains.visible[group] = self.visible[group[resampled(weights, shift)]]
+        self._log_weights[group] = logsumexp(self._log_weights[group]) - math.log(len(group))
         self.n_resampled += 1
 
 
