@@ -27,8 +27,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from rbm_parts.patterns import drawn_images
 
-from mcgen import checks, enumeration, figures, rbm, report, results, rng
+from mcgen import checks, figures, rbm, report, results, rng
 from mcgen.errors import McgenError
 from mcgen.progress import progress, until_interrupted
 
@@ -75,10 +76,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def patterns(side: int) -> tuple[np.ndarray, np.ndarray]:
     """The distinct patterns, (n_patterns, side**2) of 0/1, and their probabilities."""
-    lines = enumeration.list_states(side, 0, 0, 1 << side)
-    stripes = np.repeat(lines, side, axis=1)
-    bars = np.tile(lines, side)
-    rows, counts = np.unique(np.vstack([stripes, bars]), axis=0, return_counts=True)
+    rows, counts = np.unique(drawn_images(side, side), axis=0, return_counts=True)
     return rows, counts / counts.sum()
 
 

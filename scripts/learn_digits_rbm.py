@@ -31,10 +31,9 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from learn_digits_vae import read_data
 from rbm_parts.showing import SHOWN, Found, believed, draw, table
 from scipy.special import stdtrit
-from vae_parts.images import BINARIZATIONS, FORMATS
+from vae_parts.images import BINARIZATIONS, FORMATS, read_data
 
 from mcgen import checks, evaluation, rbm, report, results, rng
 from mcgen.errors import InputError, McgenError, StatisticsWarning
@@ -100,7 +99,8 @@ def main(argv: list[str] | None = None) -> int:
         for name, least in (("hidden", 1), ("runs", 2), ("temperatures", 2), ("burn_in", 1), ("ladder_chains", 2)):
             checks.integer(f"--{name.replace('_', '-')}", getattr(arguments, name), least)
         checks.integer("--draws", arguments.draws, 2)
-        train, validation, test = (rows if rows is None else bits(rows) for rows in read_data(arguments))
+        sets = read_data(arguments.paths, arguments.format, arguments.binarize, arguments.seed)
+        train, validation, test = (rows if rows is None else bits(rows) for rows in sets)
         # Files may be sorted by digit, and images that follow each other would then be more alike than any two.
         test = test[rng.permutation(rng.derive(arguments.seed, 0), rng.purpose.STUDY_SPLIT, len(test))]
         shown = 0 if validation is None else len(validation)

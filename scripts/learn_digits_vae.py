@@ -30,7 +30,7 @@ import time
 
 import numpy as np
 from matplotlib.figure import Figure
-from vae_parts.images import BINARIZATIONS, FORMATS, binarized, read_images, tiles
+from vae_parts.images import BINARIZATIONS, FORMATS, read_data, tiles
 
 from mcgen import evaluation, report, results, rng, stats, vae
 from mcgen.errors import FileError, InputError, McgenError
@@ -45,7 +45,6 @@ BURDA_STAGES, BURDA_EPOCHS = 8, 3280
 MINUTES_BETWEEN_FILES = 10.0
 # Draws for the ELBO of a test image: one more error that need not be seen.
 ELBO_DRAWS = 10
-TEST_SHARE = 6
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -92,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         report.check_output(arguments.figure, again)
         rates = learning_rates(arguments)
         before = read_fit(arguments.output, rates) if arguments.resume else None
-        train, validation, test = read_data(arguments)
+        train, validation, test = read_data(arguments.paths, arguments.format, arguments.binarize, arguments.seed)
         shown = 0 if validation is None else len(validation)
         print(f"{len(train)} images to learn from, {shown} to validate, {len(test)} to test")
         net = vae.VAE(
@@ -260,24 +259,6 @@ def draw(path: str, fit: vae.Fit, test: np.ndarray, measured: dict[str, float], 
         axes.imshow(tiles(rows.reshape(-1, *shape).astype(float), 0.5), cmap="gray_r", vmin=0, vmax=1)
         axes.set(title=title, xticks=[], yticks=[])
     report.save_figure(figure, path, dpi=110)
-
-
-def read_data(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Images to learn from, to validate (or None) and to test, each (n_rows, n_pixels)."""
-    tables = [rows for path in arguments.paths for rows in read_images(path, arguments.format)]
-    if len(tables) > 3:
-        raise InputError(
-            f"{len(tables)} tables of images are too many; give TRAIN, TRAIN TEST or TRAIN VALIDATION TEST"
-        )
-    if len({rows.shape[1] for rows in tables}) > 1:
-        raise InputError(f"images have {[rows.shape[1] for rows in tables]} pixels; give files of the same kind")
-    tables = [binarized(rows, arguments.binarize, rng.derive(arguments.seed, 10 + k)) for k, rows in enumerate(tables)]
-    if len(tables) == 1:
-        n_test = len(tables[0]) // TEST_SHARE
-        if n_test < 2:
-            raise InputError(f"{arguments.paths[0]} has {len(tables[0])} images; give at least {2 * TEST_SHARE}")
-        tables = [tables[0][:-n_test], tables[0][-n_test:]]
-    return tables[0], tables[1] if len(tables) == 3 else None, tables[-1]
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 from matplotlib.figure import Figure
+from rbm_parts.patterns import bars_and_stripes
 from scipy.stats import binom, norm
 
-from mcgen import checks, enumeration, evaluation, ising, rbm, report, results, rng
+from mcgen import checks, evaluation, ising, rbm, report, results, rng
 from mcgen.errors import McgenError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.partition import ais, sandwich
@@ -77,13 +78,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--figure", default="log_partition_coverage.png", help="figure of their deviations")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     return parser.parse_args(argv)
-
-
-def bars_and_stripes(n_rows: int, n_columns: int) -> np.ndarray:
-    """All images of which either the rows or the columns are black or white: shape (n_images, n_pixels)."""
-    images = [np.repeat(rows, n_columns) for rows in enumeration.list_states(n_rows, 0)]
-    images += [np.tile(columns, n_rows) for columns in enumeration.list_states(n_columns, 0)]
-    return np.unique(images, axis=0)
 
 
 def make_model(k: int, effort: dict, seed: int) -> tuple[rbm.RBM, str]:

@@ -8,10 +8,11 @@ import numpy as np
 import scipy.io
 
 from mcgen import rng
-from mcgen.errors import FileError
+from mcgen.errors import FileError, InputError
 
 FORMATS = ("guess", "idx", "npy", "npz", "matlab", "text")
 BINARIZATIONS = ("no", "threshold", "draw")
+TEST_SHARE = 6
 
 
 def binarized(rows: np.ndarray, how: str, seed: int) -> np.ndarray:
@@ -21,6 +22,24 @@ def binarized(rows: np.ndarray, how: str, seed: int) -> np.ndarray:
     if how == "draw":
         return (rng.uniforms(seed, rng.purpose.VAE_DRAW, *rows.shape) < rows).astype(np.int8)
     return rows.astype(np.int8) if ((rows == 0) | (rows == 1)).all() else rows
+
+
+def read_data(paths: list[str], form: str, how: str, seed: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Images to learn from, to validate (or None) and to test, each (n_rows, n_pixels)."""
+    tables = [rows for path in paths for rows in read_images(path, form)]
+    if len(tables) > 3:
+        raise InputError(
+            f"{len(tables)} tables of images are too many; give TRAIN, TRAIN TEST or TRAIN VALIDATION TEST"
+        )
+    if len({rows.shape[1] for rows in tables}) > 1:
+        raise InputError(f"images have {[rows.shape[1] for rows in tables]} pixels; give files of the same kind")
+    tables = [binarized(rows, how, rng.derive(seed, 10 + k)) for k, rows in enumerate(tables)]
+    if len(tables) == 1:
+        n_test = len(tables[0]) // TEST_SHARE
+        if n_test < 2:
+            raise InputError(f"{paths[0]} has {len(tables[0])} images; give at least {2 * TEST_SHARE}")
+        tables = [tables[0][:-n_test], tables[0][-n_test:]]
+    return tables[0], tables[1] if len(tables) == 3 else None, tables[-1]
 
 
 def read_images(path: str, form: str = "guess") -> list[np.ndarray]:

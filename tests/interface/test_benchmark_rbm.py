@@ -19,9 +19,8 @@ PEERS = ("torch", "torch.rand", "rbms", "scikit-learn")
 
 
 @pytest.fixture
-def part(monkeypatch):
+def part():
     """Modules of the benchmark by their names."""
-    monkeypatch.syspath_prepend(SCRIPTS)
     return lambda name: importlib.import_module(f"benchmark_parts.{name}")
 
 

@@ -1,8 +1,8 @@
 """A small run of the study of couplings, and the evaluation of trained models from the command line."""
 
 import argparse
-import importlib.util
 import math
+from importlib import import_module
 from pathlib import Path
 
 import h5py
@@ -13,16 +13,11 @@ from mcgen import ising, rbm, results
 from mcgen.cli import rbm_evaluate
 from mcgen.errors import InputError
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "recover_couplings.py"
-
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    specification = importlib.util.spec_from_file_location("recover_couplings", SCRIPT)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return import_module("recover_couplings")
 
 
 def test_couplings_are_recovered_to_the_floor(script, capsys):

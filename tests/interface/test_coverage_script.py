@@ -1,9 +1,10 @@
 """The coverage study of log Z: a small run, its file, what it counts, and Ctrl-C."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import xarray
-from interface.test_scripts import load
 
 from mcgen import rbm, results
 
@@ -11,7 +12,7 @@ from mcgen import rbm, results
 @pytest.fixture
 def script(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return load("log_partition_coverage")
+    return import_module("log_partition_coverage")
 
 
 def test_a_small_run(script, tmp_path, capsys):

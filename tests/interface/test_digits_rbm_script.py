@@ -1,14 +1,13 @@
 """The study of RBMs of handwritten digits: a small run, what it counts as wrong, and Ctrl-C."""
 
-import importlib
 import math
 import types
+from importlib import import_module
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
-from interface.test_scripts import load
 
 from mcgen import rbm, results
 from mcgen.errors import InputError
@@ -36,7 +35,7 @@ def script(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, n_rows in (("train", 600), ("test", 400)):
         scipy.io.savemat(f"{name}.mat", {"X": images(n_rows).astype(np.uint8)})
-    return load("learn_digits_rbm")
+    return import_module("learn_digits_rbm")
 
 
 def images(n_rows):
@@ -135,7 +134,7 @@ def test_what_contradicts_the_exact_value(script):
 
 def test_lines_of_the_table(script):
     exact = LogPartition(10.0, 0.0, math.nan, "exact", (10.0, 10.0))
-    line_of = importlib.import_module("rbm_parts.showing").line_of
+    line_of = import_module("rbm_parts.showing").line_of
     words = line_of("bar", LogPartition(10.3, 0.1, 50.0, "bar", (10.1, 10.5)), exact, 2.0).split()
     assert words == ["bar", "10.30(10)", "10.10", "to", "10.50", "+0.300", "+3.0", "50", "2.0"]
     tap = LogPartition(9.5, math.nan, math.nan, "tap", (-math.inf, math.inf), is_approximation=True)

@@ -1,8 +1,8 @@
 """Small runs of the studies that learn Ising models across temperatures, a larger lattice, and Bars-and-Stripes."""
 
-import importlib.util
 import math
 import tarfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +10,17 @@ import pytest
 
 from mcgen import ising, rbm, results, stats
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
 
 @pytest.fixture
-def load(tmp_path, monkeypatch):
+def in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def script(name):
-        specification = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        module = importlib.util.module_from_spec(specification)
-        specification.loader.exec_module(module)
-        return module
-
-    return script
 
 
 SMALL = ["--shape", "2", "3", "--hidden", "6", "--epochs", "3"]
 
 
-def test_temperatures(load, capsys, monkeypatch):
-    script = load("learn_ising_temperatures")
+def test_temperatures(in_folder, capsys, monkeypatch):
+    script = import_module("learn_ising_temperatures")
     monkeypatch.setattr(script, "FULL_ITERATIONS", 60)
     assert script.main([*SMALL, "--temperature", "1.5", "3.0", "--rows", "2000"]) == 0
     out = capsys.readouterr().out
@@ -54,8 +44,8 @@ def test_temperatures(load, capsys, monkeypatch):
     assert "learn_ising_temperatures-full.h5 exists" in capsys.readouterr().err
 
 
-def test_rows_are_read_from_a_folder_or_an_archive(load, capsys):
-    script = load("learn_ising_temperatures")
+def test_rows_are_read_from_a_folder_or_an_archive(in_folder, capsys):
+    script = import_module("learn_ising_temperatures")
     lattice = ising.Ising((2, 3))
     written = {}
     folder = Path("rows")
@@ -87,8 +77,8 @@ def test_rows_are_read_from_a_folder_or_an_archive(load, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_reflected_rows_are_all_images_of_the_lattice(load):
-    script = load("learn_ising_temperatures")
+def test_reflected_rows_are_all_images_of_the_lattice(in_folder):
+    script = import_module("learn_ising_temperatures")
     for shape, n_images in (((2, 3), 4), ((3, 3), 8)):
         v = np.arange(math.prod(shape))[None]  # every site is told from every other
         images = script.reflected(v, shape)
@@ -98,8 +88,8 @@ def test_reflected_rows_are_all_images_of_the_lattice(load):
             assert np.array_equal(bonds[np.ix_(image, image)], bonds)
 
 
-def test_ctrl_c_keeps_whole_temperatures(load, capsys, monkeypatch):
-    script = load("learn_ising_temperatures")
+def test_ctrl_c_keeps_whole_temperatures(in_folder, capsys, monkeypatch):
+    script = import_module("learn_ising_temperatures")
     original, calls = script.fit_symmetric, []
 
     def second_is_interrupted(*arguments):
@@ -118,9 +108,9 @@ def test_ctrl_c_keeps_whole_temperatures(load, capsys, monkeypatch):
         assert study.temperatures == (1.0,)
 
 
-def test_a_larger_lattice(load, capsys):
+def test_a_larger_lattice(in_folder, capsys):
     """On a lattice that is small enough, both estimates of the divergence and the draws agree with the exact sums."""
-    script = load("learn_large_ising")
+    script = import_module("learn_large_ising")
     words = ["--quick", "--shape", "3", "4", "--steps", "20", "--draws", "40", "--sweeps", "20"]
     assert script.main(words) == 0
     out = capsys.readouterr().out
@@ -154,15 +144,15 @@ def test_a_larger_lattice(load, capsys):
     assert "--steps=1" in capsys.readouterr().err
 
 
-def test_hidden_units_start_as_copies(load):
-    model = load("learn_large_ising").start_of_copies((3, 4), seed=1)
+def test_hidden_units_start_as_copies(in_folder):
+    model = import_module("learn_large_ising").start_of_copies((3, 4), seed=1)
     assert model.symmetry.n_free == 12
     assert np.diag(model.weights) == pytest.approx(np.full(12, 1.5), abs=0.05)
     assert np.abs(model.weights - np.diag(np.diag(model.weights))).max() < 0.05
 
 
-def test_bars_and_stripes(load, capsys):
-    script = load("learn_bars_and_stripes")
+def test_bars_and_stripes(in_folder, capsys):
+    script = import_module("learn_bars_and_stripes")
     for side, best in ((3, -37.430), (4, -102.586)):
         rows, p = script.patterns(side)
         assert len(rows) == 2 * (2**side - 1)
@@ -185,8 +175,8 @@ def test_bars_and_stripes(load, capsys):
     assert "--side=5" in capsys.readouterr().err
 
 
-def test_ctrl_c_keeps_the_starts_that_are_done(load, capsys, monkeypatch):
-    script = load("learn_bars_and_stripes")
+def test_ctrl_c_keeps_the_starts_that_are_done(in_folder, capsys, monkeypatch):
+    script = import_module("learn_bars_and_stripes")
     original, calls = script.fit, []
 
     def third_is_interrupted(*arguments):

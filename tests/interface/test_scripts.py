@@ -1,12 +1,11 @@
 """A small run of every study."""
 
-import importlib
 import importlib.metadata
 import importlib.util
 import json
 import re
-import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +19,6 @@ from mcgen.rng.purpose import ISING_BIT_SLICED
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def load(name):
-    specification = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    # A script finds the modules beside it.
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        specification.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SCRIPTS))
-    return module
-
-
-def part(name):
-    """A module of the benchmark."""
-    load("benchmark")
-    return importlib.import_module(f"benchmark_parts.{name}")
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -48,7 +29,7 @@ SMALL = ["--shape", "2", "3", "--hidden", "6", "--epochs", "10", "--exact-epochs
 
 
 def test_learn_ising(folder, capsys):
-    script = load("learn_ising")
+    script = import_module("learn_ising")
     assert script.main([*SMALL, "--temperature", "1.0", "3.0", "--seed", "2"]) == 0
     out = capsys.readouterr().out
     assert "log Z of the truth" in out
@@ -69,7 +50,7 @@ def test_learn_ising(folder, capsys):
 
 
 def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch):
-    script = load("learn_ising")
+    script = import_module("learn_ising")
     original = script.draw_data
 
     def interrupt_at_3(lattice, temperature, *rest):
@@ -87,7 +68,7 @@ def test_ctrl_c_keeps_the_temperatures_that_are_done(folder, capsys, monkeypatch
 
 
 def test_learn_ising_from_rows_of_bits(folder, capsys):
-    script = load("learn_ising")
+    script = import_module("learn_ising")
     run = ising.sample(ising.Ising((2, 3)), 2.0, n_chains=3000, n_draws=1, burn_in=100, seed=4)
     np.savetxt("rows.txt", (run.states.reshape(-1, 6) + 1) // 2, fmt="%d")
     assert script.main([*SMALL, "--epochs", "60", "--temperature", "2.0", "--data", "rows.txt"]) == 0
@@ -100,7 +81,7 @@ def test_learn_ising_from_rows_of_bits(folder, capsys):
 
 
 def test_learn_ising_beyond_enumeration(folder, capsys):
-    script = load("learn_ising")
+    script = import_module("learn_ising")
     arguments = ["--shape", "5", "5", "--hidden", "4", "--epochs", "1", "--exact-epochs", "1", "--temperature", "3.0"]
     assert script.main(arguments) == 0
     out = capsys.readouterr().out
@@ -109,7 +90,10 @@ def test_learn_ising_beyond_enumeration(folder, capsys):
 
 
 def test_benchmark(folder, capsys):
-    assert load("benchmark").main(["--quick", "--runs", "2", "--parts", "sums", "lattices", "--output", "b.json"]) == 0
+    assert (
+        import_module("benchmark").main(["--quick", "--runs", "2", "--parts", "sums", "lattices", "--output", "b.json"])
+        == 0
+    )
     out = capsys.readouterr().out
     assert re.search(r"log Z, 784 x 24 +\d\S* s +\d+(\.\d+)?e\d+ terms/s +\d+%", out)
     written = json.loads((folder / "b.json").read_text())
@@ -124,7 +108,7 @@ def test_benchmark(folder, capsys):
 
 
 def test_benchmark_keeps_the_parts_that_it_does_not_measure(folder, monkeypatch):
-    script = load("benchmark")
+    script = import_module("benchmark")
     for name in ("sums", "lattices"):
         monkeypatch.setitem(script.PARTS, name, lambda arguments, name=name: iter([{"work": name, "seconds": 1.0}]))
     assert script.main(["--parts", "sums", "--output", "b.json"]) == 0
@@ -137,8 +121,8 @@ def test_benchmark_keeps_the_parts_that_it_does_not_measure(folder, monkeypatch)
 
 
 def test_benchmark_of_samplers(folder, capsys, monkeypatch):
-    script = load("benchmark")
-    sampling, independent = part("sampling"), part("independent")
+    script = import_module("benchmark")
+    sampling, independent = import_module("benchmark_parts.sampling"), import_module("benchmark_parts.independent")
     square = ising.Ising((16, 16))
     cases = [
         sampling.Case("16 x 16", square, sampling.CRITICAL, 64),
@@ -147,7 +131,8 @@ def test_benchmark_of_samplers(folder, capsys, monkeypatch):
     monkeypatch.setattr(sampling, "cases", lambda device: cases)
     monkeypatch.setattr(sampling, "WANTED_QUICK", 0.005)
     monkeypatch.setattr(sampling, "CLUSTER_LENGTHS", (16,))
-    monkeypatch.setattr(sampling, "peers_for", lambda lattice, device: {"numba loop": part("peers").numba_loop})
+    peers = import_module("benchmark_parts.peers")
+    monkeypatch.setattr(sampling, "peers_for", lambda lattice, device: {"numba loop": peers.numba_loop})
     monkeypatch.setattr(independent, "LENGTHS_QUICK", (8, 16))
     monkeypatch.setattr(independent, "LARGEST_MEASURED", 8)
     assert script.main(["--quick", "--runs", "2", "--parts", "sampling", "--output", "b.json"]) == 0
@@ -188,7 +173,7 @@ def test_benchmark_of_samplers(folder, capsys, monkeypatch):
 
 def test_autocorrelation_times_of_the_benchmark_are_in_sweeps():
     # The same chains, with every draw kept and with every fourth: the times agree, though not the numbers of draws.
-    independent = part("independent")
+    independent = import_module("benchmark_parts.independent")
     lattice = ising.Ising((8, 8))
     every, fourth = (independent.times(lattice, "metropolis", 64, 4000 // thin, thin, "cpu") for thin in (1, 4))
     for name in ("tau_energy", "tau_abs_magnetization"):
@@ -201,7 +186,7 @@ PEERS = ("numba loop", "dwave-samplers", "openjij", "torch")
 
 @pytest.mark.parametrize("name", PEERS)
 def test_peers_of_the_benchmark_sample_the_same_model(name):
-    peers = part("peers")
+    peers = import_module("benchmark_parts.peers")
     assert tuple(peers.PEERS) == PEERS
     if not peers.installed(peers.package(name)):
         pytest.skip(f"{name} is not installed")
@@ -224,7 +209,7 @@ def test_the_bench_extra_installs_the_peers():
 def test_random_bits_of_the_benchmark_are_those_of_philox():
     totals = np.empty((3, 8), np.uint64)
     key = np.uint64(123), np.uint64(456)
-    part("random_bits").combine_random_bits(totals, 5, *key)
+    import_module("benchmark_parts.random_bits").combine_random_bits(totals, 5, *key)
     for group in range(3):
         for half in range(16):
             words = [philox4x32(counter, 1, 16 * group + half, ISING_BIT_SLICED, *key) for counter in range(5)]
@@ -233,7 +218,7 @@ def test_random_bits_of_the_benchmark_are_those_of_philox():
 
 
 def test_bits_per_update_of_the_benchmark():
-    random_bits = part("random_bits")
+    random_bits = import_module("benchmark_parts.random_bits")
     lattice = ising.Ising((64, 64))
     up = np.ones((64, 64 * 64), np.int8)
     # All lanes draw, in blocks of four vectors. A lane has its k-th undecided vector with the binomial probability q,
@@ -247,7 +232,7 @@ def test_bits_per_update_of_the_benchmark():
 
 
 def test_clocks_of_the_benchmark(monkeypatch):
-    measuring = part("measuring")
+    measuring = import_module("benchmark_parts.measuring")
     clock = {"wall": 0.0, "processor": 0.0}
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock["wall"])
     monkeypatch.setattr(measuring.time, "process_time", lambda: clock["processor"])

@@ -1,15 +1,13 @@
 """The studies of variational autoencoders, and their part of the benchmark: small runs, and what they rest on."""
 
 import gzip
-import importlib
 import json
 import re
+from importlib import import_module
 
 import numpy as np
 import pytest
 import scipy.io
-from interface.test_scripts import load
-from interface.test_scripts import part as benchmark_part
 from scipy.special import comb
 
 from mcgen import ising, results, rng, vae
@@ -27,7 +25,7 @@ ISING = ["--quick", "--shape", "2", "3", "--hidden", "8", "--latent", "2", "4", 
 
 
 def test_the_decoder_that_knows_only_the_magnetization():
-    script = load("learn_ising_vae")
+    script = import_module("learn_ising_vae")
     lattice = ising.Ising((4, 4))
     truth = ising.exact.probabilities(lattice, 2.269)
     p = script.of_magnetization_alone(lattice, truth)
@@ -40,7 +38,7 @@ def test_the_decoder_that_knows_only_the_magnetization():
 
 
 def test_the_bias_of_importance_sampling_is_taken_off(monkeypatch):
-    script = load("learn_ising_vae")
+    script = import_module("learn_ising_vae")
     estimate = script.vae.likelihood.DivergenceEstimate(value=1.0, error=0.1, bias=0.25, n_states=64)
     monkeypatch.setattr(script.vae, "kl_estimate", lambda *arguments, **settings: estimate)
     expected = {"kl_divergence": 0.75, "kl_divergence_error": 0.1, "kl_divergence_bias": 0.25}
@@ -54,7 +52,7 @@ def test_the_bias_of_importance_sampling_is_taken_off(monkeypatch):
 
 
 def test_learn_ising_vae(folder, capsys):
-    script = load("learn_ising_vae")
+    script = import_module("learn_ising_vae")
     assert script.main(ISING) == 0
     out = capsys.readouterr().out
     lattice = ising.Ising((2, 3))
@@ -90,7 +88,7 @@ def test_learn_ising_vae(folder, capsys):
 
 
 def test_learn_ising_vae_from_rows_of_bits_and_ctrl_c(folder, capsys, monkeypatch):
-    script = load("learn_ising_vae")
+    script = import_module("learn_ising_vae")
     states = ising.exact.sample(ising.Ising((2, 3)), 2.269, 700, seed=4).reshape(700, 6)
     np.savetxt("rows.txt", (states + 1) // 2, fmt="%d")
     original = script.vae.train
@@ -129,7 +127,7 @@ DIGITS = ["--hidden", "12", "--latent", "2", "--batch-size", "50", "--importance
 
 
 def test_learn_digits_vae(digits, folder, capsys):
-    script = load("learn_digits_vae")
+    script = import_module("learn_digits_vae")
     run = ["train.amat", "valid.amat", "test.amat", *DIGITS, "--epochs", "5", "--seed", "7"]
     assert script.main(run) == 0
     out = capsys.readouterr().out
@@ -156,7 +154,7 @@ def test_learn_digits_vae(digits, folder, capsys):
 
 
 def test_learn_digits_vae_goes_on_where_time_ended(digits, capsys, monkeypatch):
-    script = load("learn_digits_vae")
+    script = import_module("learn_digits_vae")
     run = ["train.amat", "test.amat", *DIGITS, "--epochs", "4", "--schedule", "burda"]
     assert script.main([*run, "--output", "whole.h5", "--figure", "whole.png"]) == 0
     assert script.main([*run, "--time-limit", "0"]) == 0
@@ -173,7 +171,7 @@ def test_learn_digits_vae_goes_on_where_time_ended(digits, capsys, monkeypatch):
 
 
 def test_schedules_of_learning_rates():
-    script = load("learn_digits_vae")
+    script = import_module("learn_digits_vae")
     rates = script.learning_rates(script.parse(["x", "--schedule", "burda", "--epochs", "3280"]))
     stages, lengths = np.unique(rates, return_counts=True)
     np.testing.assert_allclose(stages[::-1], 1e-3 * 10.0 ** (-np.arange(8) / 7), rtol=1e-12)
@@ -185,14 +183,14 @@ def test_schedules_of_learning_rates():
 
 
 def test_the_lecture_notes_can_be_changed():
-    script = load("learn_digits_vae")
+    script = import_module("learn_digits_vae")
     notes = script.parse(["x", "--notes", "--epochs", "7"])
     assert (notes.hidden, notes.latent, notes.batch_size, notes.epochs) == ([256, 128], 16, 128, 7)
     assert set(script.learning_rates(notes).tolist()) == {1e-3}
 
 
 def test_formats_of_images(folder, capsys):
-    script, images = load("learn_digits_vae"), importlib.import_module("vae_parts.images")
+    script, images = import_module("learn_digits_vae"), import_module("vae_parts.images")
     grey = np.random.default_rng(1).integers(256, size=(6, 4, 3)).astype(np.uint8)
     bits = (grey > 127).astype(np.uint8).reshape(6, 12)
     idx = b"\0\0\x08\x03" + np.array([6, 4, 3], ">u4").tobytes() + grey.tobytes()
@@ -230,7 +228,7 @@ def test_formats_of_images(folder, capsys):
 
 
 def test_tiles():
-    sheet = load("learn_digits_vae").tiles(np.arange(1, 13).reshape(3, 2, 2), gap=-1)
+    sheet = import_module("learn_digits_vae").tiles(np.arange(1, 13).reshape(3, 2, 2), gap=-1)
     assert sheet.tolist() == [
         [1, 2, -1, 5, 6],
         [3, 4, -1, 7, 8],
@@ -251,7 +249,7 @@ def quiet(net):
 
 
 def small_case(images=False):
-    steps = benchmark_part("vae_steps")
+    steps = import_module("benchmark_parts.vae_steps")
     if images:
         return steps.Case((6,), 2, 8, convolution=vae.Convolution((8, 4, 2), (3, 5)))
     return steps.Case((9, 7), 3, 8, n_features=30)
@@ -259,7 +257,7 @@ def small_case(images=False):
 
 @pytest.mark.parametrize("images", [False, True])
 def test_steps_of_the_benchmark_are_those_of_training(images):
-    peers, case = benchmark_part("vae_peers"), small_case(images)
+    peers, case = import_module("benchmark_parts.vae_peers"), small_case(images)
     net, x = case.model(), case.rows(40)
     bounds = peers.mcgen_steps(net, x, 8)(5)
     fit = vae.train(net, x, 1, 8, peers.LEARNING_RATE, seed=peers.SEED)
@@ -274,7 +272,7 @@ def test_steps_of_the_benchmark_are_those_of_training(images):
 @pytest.mark.parametrize("images", [False, True])
 @pytest.mark.parametrize("name", ["torch", "torch fused"])
 def test_pytorch_trains_the_same_model(name, images):
-    peers, case = benchmark_part("vae_peers"), small_case(images)
+    peers, case = import_module("benchmark_parts.vae_peers"), small_case(images)
     if not peers.installed("torch"):
         pytest.skip("torch is not installed")
     net, x = quiet(case.model()), case.rows(40)
@@ -286,7 +284,7 @@ def test_pytorch_trains_the_same_model(name, images):
 
 
 def test_products_of_a_step():
-    peers, steps = benchmark_part("vae_peers"), benchmark_part("vae_steps")
+    peers, steps = import_module("benchmark_parts.vae_peers"), import_module("benchmark_parts.vae_steps")
     net = steps.STEPS[1].model()
     factors = peers.products(net, 128)
     layers = [(784, 400), (400, 400), (400, 40), (20, 400), (400, 400), (400, 784)]
@@ -299,19 +297,19 @@ def test_products_of_a_step():
 
 
 def test_the_convolutional_case_is_the_preset():
-    case = benchmark_part("vae_steps").STEPS[-1]
+    case = import_module("benchmark_parts.vae_steps").STEPS[-1]
     net = case.model()
     assert (net.encoder.n_parameters, net.decoder.n_parameters, case.batch) == (69_076, 65_089, 128)
     assert case.rows(1000).mean() == pytest.approx(0.13, abs=0.005)
 
 
 def test_rows_of_the_benchmark(folder, capsys, monkeypatch):
-    benchmark, steps = load("benchmark"), benchmark_part("vae_steps")
+    benchmark, steps = import_module("benchmark"), import_module("benchmark_parts.vae_steps")
     monkeypatch.setattr(steps, "STEPS", (small_case(), small_case(images=True)))
     monkeypatch.setattr(steps, "EPOCH", small_case())
     monkeypatch.setattr(steps, "EPOCH_ROWS_QUICK", 100)
     monkeypatch.setattr(steps, "WANTED_QUICK", 0.005)
-    peers = benchmark_part("vae_peers")
+    peers = import_module("benchmark_parts.vae_peers")
     monkeypatch.setattr(steps, "peers", lambda: {"torch": (peers.mcgen_steps, peers.mcgen_steps)})
     monkeypatch.setattr(steps, "floors", lambda: (peers.numpy_matmul,))
     assert benchmark.main(["--quick", "--runs", "3", "--parts", "vae", "--output", "b.json"]) == 0
@@ -334,7 +332,7 @@ def test_rows_of_the_benchmark(folder, capsys, monkeypatch):
 
 
 def test_an_epoch_has_all_steps(monkeypatch):
-    steps, peers = benchmark_part("vae_steps"), benchmark_part("vae_peers")
+    steps, peers = import_module("benchmark_parts.vae_steps"), import_module("benchmark_parts.vae_peers")
     asked = []
     monkeypatch.setattr(steps, "mcgen_epochs", lambda *of: lambda n: asked.append(("epochs", n)))
     monkeypatch.setattr(steps, "peers", lambda: {"torch": (lambda *of: lambda n: asked.append(("steps", n)),)})
@@ -348,7 +346,7 @@ def test_an_epoch_has_all_steps(monkeypatch):
 
 
 def test_the_part_needs_the_processor(capsys):
-    benchmark = load("benchmark")
+    benchmark = import_module("benchmark")
     assert "vae" in benchmark.parse([]).parts
     assert "vae" not in benchmark.parse(["--device", "cuda"]).parts
     with pytest.raises(SystemExit):

@@ -1,31 +1,16 @@
 """Error bars of samplers are honest: a small part of scripts/validate_samplers.py, whose limits catch mistakes."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import validate_samplers as script
+from validation_parts import jobs, pulls
 
 from mcgen import ising
 from mcgen.stats import Estimate
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 N_CALLS = 12  # of ten runs
-
-
-def load(name):
-    # A script finds the modules beside it.
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(SCRIPTS))
-
-
-jobs, pulls = load("validation_parts.jobs"), load("validation_parts.pulls")
-script = load("validate_samplers")
 
 
 def job(sampler, size, *temperatures):
