@@ -84,6 +84,21 @@ def add_product(results, states, packed):
     packed : float (n_panels, n_terms, panel_columns)
     """
     size = packed.itemsize
+    add_strided_product(results, states.ctypes.data, size * states.shape[1], size, packed)
+
+
+@_cpu.helper
+def add_strided_product(results, states, row_step, term_step, packed):
+    """results += states . weights, where the states are a matrix or the transpose of one, as it lies in memory.
+
+    results : float (padded rows, padded columns)
+    states : int
+        The address of the first of them; whole tiles of rows are read.
+    row_step, term_step : int
+        Bytes from a state to the next one down a column, and along a row.
+    packed : float (n_panels, n_terms, panel_columns)
+    """
+    size = packed.itemsize
     n_panels, n_terms, width = packed.shape
     register = 8 * LANES // size
     at_once = CACHED_BYTES // PRODUCT_BYTES
@@ -94,8 +109,9 @@ def add_product(results, states, packed):
                 add_products(
                     results.ctypes.data + size * (row * results.shape[1] + panel * width),
                     size * results.shape[1],
-                    states.ctypes.data + size * (row * states.shape[1] + first),
-                    size * states.shape[1],
+                    np.int64(states) + row_step * row + term_step * first,
+                    row_step,
+                    term_step,
                     packed.ctypes.data + size * ((panel * n_terms + first) * width),
                     size * width,
                     np.int64(min(at_once, n_terms - first)),

@@ -158,30 +158,30 @@ PRODUCT_BYTES = 8 * LANES * PRODUCT_VECTORS
 
 @intrinsic
 def add_products(  # noqa: ANN202
-    typing_context, result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single  # noqa: ANN001
+    typing_context, result, result_step, states, state_step, term_step, weights, weight_step, n_terms,  # noqa: ANN001
+    n_vectors, single,  # noqa: ANN001
 ):  # fmt: skip
     """result[r, c] += sum_k states[r, k] weights[k, c] for a tile of PRODUCT_ROWS rows and n_vectors registers.
 
-    All arguments are integers: addresses of first elements and distances of rows in bytes; how many terms there are;
-    how many registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The
-    sums stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as
+    All arguments are integers: addresses of first elements, distances of rows in bytes, and that of the terms of a row
+    of states (which may be a matrix or its transpose as it lies in memory); how many terms there are; how many
+    registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as
     many loads. Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the
     tile, nor on how the terms are cut into pieces.
     """
 
     def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
         *places, n_vectors, single = arguments
-        result, result_step, states, state_step, weights, weight_step, n_terms = places
+        result, result_step, *terms = places
 
         def tile(kind, vectors):  # noqa: ANN001, ANN202
             sums = _Tile(kind, vectors, result, result_step)
-            terms = (states, state_step, _integer(kind.align), weights, weight_step, n_terms)
             sums.store(builder, sums.add(builder, sums.load(builder), *terms))
 
         _choose_tile(builder, n_vectors, single, tile)
         return context.get_dummy_value()
 
-    arguments = (result, result_step, states, state_step, weights, weight_step, n_terms, n_vectors, single)
+    arguments = (result, result_step, states, state_step, term_step, weights, weight_step, n_terms, n_vectors, single)
     return types.none(*arguments), generate
 
 

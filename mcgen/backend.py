@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from mcgen import checks
+from mcgen import checks, memory
 from mcgen.errors import DeviceError
 
 DEVICES = ("cpu", "cuda")
@@ -41,4 +41,5 @@ def target(device: str) -> ModuleType:
             "pip install 'mcgen[cuda]', or use device='cpu'"
         ) from error
     module.require()
+    memory.keep_freed()
     return module

@@ -4,17 +4,17 @@ import numpy as np
 from numba import prange
 
 from mcgen import _cpu, _products
-from mcgen._vectors import wide_vectors
+from mcgen._vectors import PRODUCT_ROWS, wide_vectors
 from mcgen.rbm.units import rows
 from mcgen.rbm.units.rows import ROWS_PER_BLOCK
 
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 
-# phase_statistics: visible units that one thread takes together, and rows that are summed in the dtype of the model
-# before they are added to the moments.
-UNITS_PER_BLOCK = 32
+# Rows that one thread takes together, for layer_means, and visible units, for phase_statistics: whole tiles.
+MEANS_PER_BLOCK = 64 // PRODUCT_ROWS * PRODUCT_ROWS
+UNITS_PER_BLOCK = 36
+# Rows that are summed in the dtype of the model before they are added to the moments.
 ROWS_AT_ONCE = 1024
-ROWS_TURNED = 16
 
 
 @_cpu.kernel
@@ -37,9 +37,9 @@ def layer_means(means, states, weights, bias, kind, level, parameters):
     packed = _products.aligned(n_panels, n_other, width, weights)
     for panel in prange(n_panels):
         _products.pack(packed[panel], weights, np.int64(panel))
-    for block in prange((n_rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
-        first = np.int64(block) * ROWS_PER_BLOCK
-        n_now = min(ROWS_PER_BLOCK, n_rows - first)
+    for block in prange((n_rows + MEANS_PER_BLOCK - 1) // MEANS_PER_BLOCK):
+        first = np.int64(block) * MEANS_PER_BLOCK
+        n_now = min(MEANS_PER_BLOCK, n_rows - first)
         padded = _products.padded_rows(n_now)
         here = _products.aligned(1, padded, n_other, weights)[0]
         fields = _products.aligned(1, padded, _products.padded_columns(n_entries, weights), weights)[0]
@@ -83,37 +83,35 @@ def free_energies(energies, fields, states, weights, bias, other_bias, kind, lev
 
 
 @_cpu.helper
-def _transpose_weighted(transposed, moment, visible, row_weights):
-    """transposed[i, row] = weight of the row times visible[row, i], and the sums over rows added to moment.
-
-    Some rows at a time, which stay in the first-level cache: read along the units for the sums, and across them to
-    write along the rows.
-    """
-    wide_vectors()
-    n_rows, n_units = visible.shape
-    for first in range(0, n_rows, ROWS_TURNED):
-        end = min(first + ROWS_TURNED, n_rows)
-        for row in range(first, end):
-            weight, state = row_weights[row], visible[row]
-            for i in range(n_units):
-                moment[i] += weight * state[i]
-        for i in range(n_units):
-            turned = transposed[i, first:end]
-            for k in range(turned.shape[0]):
-                turned[k] = row_weights[first + k] * visible[first + k, i]
-
-
-@_cpu.helper
-def _pack_and_sum(packed, moment, hidden, row_weights, panel):
-    """Pack one panel of the hidden means, and add their weighted sums over rows to moment."""
+def _pack_weighted(packed, moment, hidden, row_weights, panel):
+    """Pack one panel of the hidden means times the weights of their rows, and add the sums over rows to moment."""
     wide_vectors()
     _products.pack(packed, hidden, panel)
     first = panel * packed.shape[1]
     own = moment[first : first + packed.shape[1]]
     for row in range(packed.shape[0]):
-        weight = row_weights[row]
+        weight, numbers = row_weights[row], packed[row]
+        for j in range(numbers.shape[0]):
+            numbers[j] *= weight
         for j in range(own.shape[0]):
-            own[j] += weight * packed[row, j]
+            own[j] += numbers[j]
+
+
+@_cpu.helper
+def _copy_and_sum(strip, moment, states, row_weights):
+    """Copy neighbouring columns of the states, with zeros beyond the last, and add their weighted sums to moment.
+
+    In the strip a tile finds its units in one or two cache lines for each row, and the rows on few pages.
+    """
+    wide_vectors()
+    n_units = states.shape[1]
+    for row in range(states.shape[0]):
+        weight, state, copy = row_weights[row], states[row], strip[row]
+        for i in range(n_units):
+            copy[i] = state[i]
+            moment[i] += weight * state[i]
+        for i in range(n_units, copy.shape[0]):
+            copy[i] = 0
 
 
 @_cpu.helper
@@ -129,9 +127,9 @@ def phase_statistics(weight_moment, visible_moment, hidden_moment, visible, hidd
     """The weighted sums over rows of v h, v and h: one phase of the log-likelihood gradient.
 
     Every sum runs over the rows in order, so the result does not depend on the number of threads. It is a matrix
-    product, of the transposed and weighted states with the hidden means (see `_products`): one thread takes a block of
-    visible units at a time, turns their columns into rows, and multiplies tiles in registers. So many rows are summed
-    at once in the dtype of the model; the moments themselves may have more digits.
+    product, of the transposed states with the weighted hidden means (see `_products`): one thread takes a block of
+    visible units at a time, and multiplies tiles in registers. So many rows are summed at once in the dtype of the
+    model; the moments themselves may have more digits.
 
     Parameters
     ----------
@@ -149,21 +147,21 @@ def phase_statistics(weight_moment, visible_moment, hidden_moment, visible, hidd
         start = chunk * ROWS_AT_ONCE
         n_now = min(ROWS_AT_ONCE, n_rows - start)
         packed = _products.aligned(n_panels, n_now, width, hidden)
+        weights_here = np.empty(n_now, hidden.dtype)
+        rows.copy(weights_here, row_weights[start : start + n_now])
         for panel in prange(n_panels):
             p = np.int64(panel)
-            _pack_and_sum(
-                packed[p], hidden_moment, hidden[start : start + n_now], row_weights[start : start + n_now], p
-            )
+            _pack_weighted(packed[p], hidden_moment, hidden[start : start + n_now], weights_here, p)
         for block in prange(n_blocks):
             first = np.int64(block) * UNITS_PER_BLOCK
             n_units = min(UNITS_PER_BLOCK, n_visible - first)
             padded = _products.padded_rows(n_units)
-            transposed = _products.aligned(1, padded, n_now, hidden)[0]
+            strip = _products.aligned(1, n_now, padded, hidden)[0]
             sums = _products.aligned(1, padded, _products.padded_columns(n_hidden, hidden), hidden)[0]
-            transposed[n_units:], sums[:, :] = 0, 0
-            _transpose_weighted(
-                transposed, visible_moment[first : first + n_units],
-                visible[start : start + n_now, first : first + n_units], row_weights[start : start + n_now],
+            sums[:, :] = 0
+            _copy_and_sum(
+                strip, visible_moment[first : first + n_units], visible[start : start + n_now, first : first + n_units],
+                weights_here,
             )  # fmt: skip
-            _products.add_product(sums, transposed, packed)
+            _products.add_strided_product(sums, strip.ctypes.data, hidden.itemsize, hidden.itemsize * padded, packed)
             _add_to(weight_moment[first : first + n_units], sums)

@@ -152,7 +152,7 @@ class Phases(NamedTuple):
 
     gradient : Gradient
         Positive minus negative phase, in the dtype of the model.
-    visible_mean, hidden_mean : float64, shape (n_visible,) and (n_hidden,)
+    visible_mean, hidden_mean : array, shape (n_visible,) and (n_hidden,)
         Of the positive phase, divided by the sum of its weights.
     """
 
@@ -189,5 +189,6 @@ def difference_of_phases(
     row_weights = np.concatenate([data_weights, -total * chain_weights])
     gradient, hidden = _statistics(model, rows, row_weights, device, model.dtype)
     # Sums without BLAS, whose threads would go on waiting for work on the cores that the next kernel needs.
-    means = (np.einsum("r,ri->i", data_weights, part[: len(data)]) / total for part in (data, hidden))
+    shares = (data_weights / total).astype(model.dtype)
+    means = (np.einsum("r,ri->i", shares, part[: len(data)]) for part in (data, hidden))
     return Phases(gradient, *means)

@@ -161,7 +161,7 @@ class SlidingMeans:
     def update(self, visible: np.ndarray, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take in the means of one batch; the first one sets them."""
         if self.visible is None:
-            self.visible, self.hidden = visible.copy(), hidden.copy()
+            self.visible, self.hidden = visible.astype(np.float64), hidden.astype(np.float64)
         else:
             self.visible += SLIDING * (visible - self.visible)
             self.hidden += SLIDING * (hidden - self.hidden)
