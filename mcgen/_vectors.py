@@ -165,9 +165,10 @@ def add_products(  # noqa: ANN202
 
     All arguments are integers: addresses of first elements, distances of rows in bytes, and that of the terms of a row
     of states (which may be a matrix or its transpose as it lies in memory); how many terms there are; how many
-    registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums stay in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as
-    many loads. Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the
-    tile, nor on how the terms are cut into pieces.
+    registers of columns, at most PRODUCT_VECTORS; and whether the numbers are float32 (1) or float64 (0). The sums stay
+    in registers: a term of a whole tile costs the multiply-adds that the arithmetic asks for, and half as many loads.
+    Every sum is taken in the order of k with one rounding for each term, so its bits do not depend on the tile, nor on
+    how the terms are cut into pieces.
     """
 
     def generate(context, builder, signature, arguments):  # noqa: ANN001, ANN202
