@@ -14,6 +14,7 @@ peer's of the sums (and 8 GB of memory for it).
 
     python scripts/benchmark.py --quick
     pip install '.[bench]' && python scripts/benchmark.py --output benchmark.json
+    python scripts/benchmark.py --parts learning --images train.amat valid.amat test.amat
     python scripts/benchmark.py --device cuda --output benchmark-gpu.json
 
 Times are medians of several runs after a warm-up, in seconds, with the quartiles in the JSON.
@@ -65,6 +66,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for mcgen's kernels")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="what to measure")
     parser.add_argument("--runs", type=int, default=7, help="runs of each piece of work (peers: at most 3)")
+    parser.add_argument(
+        "--images", nargs="+", default=[], metavar="PATH", help="of learning: TRAIN [[VALIDATION] TEST]"
+    )
     parser.add_argument("--output", default=None, help="JSON file to write; parts in it that are not measured are kept")
     arguments = parser.parse_args(argv)
     if arguments.device != "cpu":
@@ -122,8 +126,9 @@ def main(argv: list[str] | None = None) -> int:
                 print(above)
             print(printed.line(rows[-1]), flush=True)
         record[part] = {"machine": where, "results": rows}
+        if output:  # after every part: nothing is lost if the next one is stopped
+            output.write_text(json.dumps(record, indent=1) + "\n")
     if output:
-        output.write_text(json.dumps(record, indent=1) + "\n")
         print(f"wrote {output}")
     return 0
 

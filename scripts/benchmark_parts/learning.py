@@ -6,17 +6,22 @@ states are as many multiplications); `times_floor` is its time over theirs. `rbm
 its columns of the history and its tracking of log Z. A step of annealing is a Gibbs sweep of all runs and the change
 of their weights. Models are float32, rows are random bits of which 13 percent are on, and times are medians of rounds
 in which all take turns.
+
+With --images, binary images of digits, say, all trainers get the same seconds from the same start for a model that is
+small enough for the exact log Z, and what counts is the log-likelihood of images that they have not seen.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from vae_parts.images import read_data
 
 from benchmark_parts.alternating import Quickest, take_turns
 from benchmark_parts.learning_peers import annealers, mcgen_annealing, mcgen_updates, trainers
 from benchmark_parts.products import floors, kernel_families
 from benchmark_parts.rbm_sweeps import Case
+from mcgen import rbm
 
 # Seconds of work in each run, in full and quick.
 WANTED, WANTED_QUICK = 0.5, 0.1
@@ -26,6 +31,9 @@ UPDATES_PER_EPOCH, UPDATES_PER_EPOCH_QUICK = 50, 10
 PIXELS_ON = 0.13
 GIBBS_STEPS = (1, 10)
 ANNEALING_RUNS, FULL_ANNEALING = 1000, 10_000
+# Of the trainings that get the same seconds: hidden units, rows of a step, seconds, more epochs than fit into
+# them, and the learning rate.
+N_FEW_HIDDEN, FEW_ROWS, SECONDS, SECONDS_QUICK, ENDLESS, RATE = 20, 100, 30.0, 3.0, 10_000, 0.02
 COLUMNS = {"rbms": 6, "scikit-learn": 12}
 
 
@@ -72,6 +80,25 @@ def annealing(n_runs: int, device: str, wanted: float, runs: int) -> dict:
     return row | {"seconds_of_ten_thousand": FULL_ANNEALING * row["seconds"]}
 
 
+def likelihoods(train: np.ndarray, test: np.ndarray, seconds: float) -> dict:
+    """The mean log-likelihood of test rows after trainings that all take the same time."""
+    n_visible = train.shape[1]
+    start = rbm.RBM.random(n_visible, N_FEW_HIDDEN, seed=1, dtype=np.float32)
+    start = rbm.start_from_data(start, train)
+    arguments = start, start.check_rows(train), FEW_ROWS, 1, seconds, RATE
+    runs = {"mcgen": mcgen_updates(*arguments)}
+    runs |= {name: peer(*arguments) for name, peer in trainers(1).items()}
+    found = {}
+    for name, run in runs.items():
+        run(1)  # compiled, and loaded
+        model = rbm.RBM(*(np.asarray(array, np.float64) for array in run(ENDLESS)))
+        exact = rbm.partition.log_partition(model, method="exact")
+        seen = rbm.evaluation.log_likelihood(model, test, exact)
+        found[name] = {"mean": seen.value, "error": seen.error}
+    work = f"log p of a test row after {seconds:g} s, {n_visible} x {N_FEW_HIDDEN}"
+    return {"work": work, "seconds": seconds, "log_likelihood": found, "ratios": {}}
+
+
 def learning(arguments: argparse.Namespace) -> Iterator[dict]:
     """All rows."""
     wanted = WANTED_QUICK if arguments.quick else WANTED
@@ -80,6 +107,9 @@ def learning(arguments: argparse.Namespace) -> Iterator[dict]:
         for gibbs_steps in GIBBS_STEPS[: 1 if arguments.quick else None]:
             per_epoch = UPDATES_PER_EPOCH_QUICK if arguments.quick else UPDATES_PER_EPOCH
             yield updates(gibbs_steps, per_epoch, wanted, runs)
+        if arguments.images:
+            train, _, test = read_data(arguments.images, "guess", "no", seed=1)
+            yield likelihoods(train, test, SECONDS_QUICK if arguments.quick else SECONDS)
     yield annealing(ANNEALING_RUNS // (4 if arguments.quick else 1), arguments.device, wanted, runs)
 
 
@@ -91,6 +121,9 @@ def header(row: dict) -> str:
 
 def line(row: dict) -> str:
     """One row of the table."""
+    if "log_likelihood" in row:
+        found = row["log_likelihood"].items()
+        return f"{row['work']:56} " + ", ".join(f"{name} {one['mean']:.2f}({one['error']:.2f})" for name, one in found)
     floor = f"{row['times_floor']:.2f}" if "times_floor" in row else ""
     ratios = {name: f"{ratio:.1f}x" for name, ratio in row["ratios"].items()}
     peers = "".join(f" {ratios.get(name, ''):>{max(width, len(name))}}" for name, width in COLUMNS.items())

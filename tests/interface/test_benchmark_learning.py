@@ -1,0 +1,99 @@
+"""The part of the benchmark on training and log Z: that peers do the same work, and a small run."""
+
+import json
+import types
+from importlib import import_module
+
+import numpy as np
+import pytest
+from benchmark_parts import learning, learning_peers
+
+from mcgen import ising, rbm
+
+LATTICE = ising.Ising((2, 3))
+
+
+@pytest.fixture(scope="module")
+def spins():
+    """Draws of a small lattice, as zeros and ones."""
+    run = ising.sample(LATTICE, 3.5, n_chains=400, n_draws=5, burn_in=50, seed=1)
+    return ((run.states.reshape(-1, 6) + 1) // 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["mcgen", "rbms", "scikit-learn"])
+def test_all_trainers_learn_the_same_distribution(spins, name):
+    start = rbm.RBM.random(6, 12, seed=1, scale=0.1, dtype=np.float32)
+    makers = {"mcgen": learning_peers.mcgen_updates} | learning_peers.trainers(1)
+    if name not in makers:
+        pytest.skip(f"{name} is not installed")
+    run = makers[name](start, spins, 100, 1, learning_rate=0.3)
+    truth = ising.exact.probabilities(LATTICE, 3.5)
+
+    def divergence(n_epochs):
+        model = rbm.RBM(*(np.asarray(array, np.float64) for array in run(n_epochs)))
+        return float(truth @ np.log(truth / rbm.exact.probabilities(model)))
+
+    assert divergence(60) < 0.2 < 0.6 < divergence(1)
+
+
+def test_a_training_ends_when_its_time_is_over(spins, monkeypatch):
+    times = iter(range(100))
+    monkeypatch.setattr(learning_peers, "time", types.SimpleNamespace(monotonic=lambda: float(next(times))))
+    assert list(learning_peers.within(50, 4.0)) == [0, 1, 2, 3]
+    assert list(learning_peers.within(2, 4.0)) == [0, 1]
+    epochs = []
+    trained = rbm.train
+
+    def counted(*arguments, **settings):
+        result = trained(*arguments, **settings)
+        epochs.append(len(result.history["epoch"]))
+        return result
+
+    monkeypatch.setattr(rbm, "train", counted)
+    start = rbm.RBM.random(6, 2, seed=1, dtype=np.float32)
+    for seconds, n_epochs in ((3.0, 3), (1e9, 5)):
+        learning_peers.mcgen_updates(start, spins, 500, 1, seconds)(5)
+        assert epochs.pop() == n_epochs
+
+
+@pytest.mark.parametrize("name", ["mcgen", "rbms"])
+def test_all_annealers_find_log_z(name):
+    model = rbm.RBM.random(6, 4, seed=2, scale=1.0, dtype=np.float32)
+    makers = {"mcgen": lambda *arguments: learning_peers.mcgen_annealing(*arguments, "cpu")}
+    makers |= learning_peers.annealers()
+    if name not in makers:
+        pytest.skip(f"{name} is not installed")
+    found = makers[name](model, 2000)(50)
+    assert found == pytest.approx(rbm.exact.log_partition(model), abs=0.1)
+
+
+def test_rows(spins, tmp_path, capsys, monkeypatch):
+    for name, value in (("N_VISIBLE", 12), ("N_HIDDEN", 8), ("BATCH", 16), ("ANNEALING_RUNS", 64)):
+        monkeypatch.setattr(learning, name, value)
+    for name, value in (
+        ("WANTED_QUICK", 0.02),
+        ("SECONDS_QUICK", 1000),
+        ("N_FEW_HIDDEN", 3),
+        ("RATE", 0.3),
+        ("ENDLESS", 40),
+    ):
+        monkeypatch.setattr(learning, name, value)
+
+    def idle(model, *_):  # a peer that is there on every machine, and learns nothing
+        return lambda n_epochs: [np.array(array) for _ in range(n_epochs) for array in model.parameters][-3:]
+
+    monkeypatch.setattr(learning, "trainers", lambda gibbs_steps: {"rbms": idle})
+    monkeypatch.setattr(learning, "annealers", dict)
+    np.save(tmp_path / "images.npy", spins)
+    output = tmp_path / "b.json"
+    words = ["--quick", "--runs", "2", "--parts", "learning", "--output", str(output)]
+    assert import_module("benchmark").main([*words, "--images", str(tmp_path / "images.npy")]) == 0
+    update, equal, annealing = json.loads(output.read_text())["learning"]["results"]
+    assert update["times_floor"] == update["seconds"] / update["floor_seconds"]
+    assert set(update["ratios"]) == {"rbms"}
+    found = equal["log_likelihood"]
+    assert found["mcgen"]["mean"] > found["rbms"]["mean"] + 0.1
+    assert annealing["seconds_of_ten_thousand"] == 10_000 * annealing["seconds"]
+    out = capsys.readouterr().out
+    assert "log p of a test row after 1000 s, 6 x 3" in out
+    assert f"mcgen {found['mcgen']['mean']:.2f}(" in out
