@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from mcgen.cli import blas_kernels, ising, rbm, vae
+from mcgen.cli import blas_kernels, ising, rbm, run, vae
 from mcgen.cli.arguments import Parser, command, output_arguments
 from mcgen.errors import McgenError
 
@@ -71,7 +71,8 @@ def parser() -> Parser:
     report.add_argument("file", help="HDF5 file with trained models")
     words = "of VAEs: rows of data to show in the latent plane (default: configurations that the model generates)"
     report.add_argument("--data", default=None, help=words)
-    output_arguments(report)
+    output_arguments(report, ending=".png")
+    run.add_command(rooms)
     command(rooms, "info", _info, "Print versions, devices and libraries.", "mcgen info")
     return top
 

@@ -8,7 +8,15 @@ from mcgen.errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """One line for each error."""
+    """One line for each error.
+
+    Attributes
+    ----------
+    check : callable or None
+        Raises an error of mcgen if the arguments of the command cannot be right, before any file is read.
+    """
+
+    check: Callable[[argparse.Namespace], object] | None = None
 
     def error(self, message: str) -> NoReturn:
         """End with one line and status 2."""
@@ -22,7 +30,9 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default is None or action.default is False else super()._get_help_string(action)
 
 
-def command(where: argparse._SubParsersAction, name: str, run: Callable, words: str, example: str) -> Parser:
+def command(
+    where: argparse._SubParsersAction, name: str, run: Callable, words: str, example: str, check: Callable | None = None
+) -> Parser:
     """A parser for one command, with an example in its help."""
     parser = where.add_parser(
         name,
@@ -32,6 +42,7 @@ def command(where: argparse._SubParsersAction, name: str, run: Callable, words: 
         formatter_class=_Help,
     )
     parser.set_defaults(run=run)
+    parser.check = check
     return parser
 
 
@@ -69,9 +80,9 @@ def sampling_arguments(
     device_argument(command)
 
 
-def output_arguments(command: Parser) -> None:
-    """Where the results go."""
-    command.add_argument("--output", required=True, help="file to write")
+def output_arguments(command: Parser, ending: str = ".h5") -> None:
+    """Where the results go; pipelines name files with this ending."""
+    command.add_argument("--output", required=True, help="file to write").ending = ending
     command.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 

@@ -1,0 +1,119 @@
+"""Run the stages of a pipeline, one after the other."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mcgen import results
+from mcgen.cli.pipeline import records
+from mcgen.cli.pipeline.reading import Pipeline
+from mcgen.cli.pipeline.stages import RECORD, Stage
+from mcgen.errors import FileError, InputError, McgenError
+
+
+def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> int:
+    """Run the stages of a pipeline. All their settings are written to `pipeline.toml` in its folder first.
+
+    Running this file gives the same data again, to the last bit.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        From `read`.
+    overwrite : bool
+        Whether files that are there may be replaced.
+    resume : bool
+        Whether to leave out stages that are complete; figures are drawn again.
+
+    Returns
+    -------
+    int
+        0, or the exit status of the stage that ended early: 130 after Ctrl-C. What was complete is kept.
+
+    Raises
+    ------
+    FileError
+        If an output exists, with neither `overwrite` nor `resume`, or cannot be written.
+    InputError
+        If a stage that is complete was run with other settings, or a command refuses its input.
+    """
+    complete = _check_outputs(pipeline, overwrite, resume)
+    folder = Path(pipeline.output)
+    folder.mkdir(exist_ok=True)
+    with results.written_beside(folder / RECORD) as beside:
+        beside.write_text(f"# All settings of {pipeline.source}; 'mcgen run' of this file gives the same data.\n")
+        with beside.open("a") as file:
+            file.write(pipeline.toml())
+    for stage in pipeline.stages:
+        if stage.name in complete:
+            print(f"[{stage.name}] is complete: {pipeline.path(stage)}", flush=True)
+            continue
+        print(f"[{stage.name}]", flush=True)
+        try:
+            status = _run_stage(pipeline, stage, overwrite or resume)
+        except KeyboardInterrupt:
+            status = 130
+        except McgenError:
+            _say_where(pipeline, stage)
+            raise
+        if status:
+            _say_where(pipeline, stage)
+            return status
+    return 0
+
+
+def _check_outputs(pipeline: Pipeline, overwrite: bool, resume: bool) -> set[str]:
+    """The names of the stages that are complete and left out; raises if an output is in the way."""
+    folder, complete = Path(pipeline.output), set()
+    if not folder.is_dir():
+        results.check_output(folder)  # can it be made?
+    for stage in pipeline.stages:
+        path = pipeline.path(stage)
+        if path.exists() and resume and records.is_complete(pipeline, stage):
+            complete.add(stage.name)
+    for path in (*map(pipeline.path, pipeline.stages), folder / RECORD):
+        if path.is_file() and not (overwrite or resume):
+            raise FileError(
+                f"{path} exists; go on after it with --resume (resume=True), replace it with --overwrite "
+                "(overwrite=True), or choose another folder with --set output=NAME"
+            )
+        if path.parent != folder or folder.is_dir():
+            results.check_output(path, overwrite or resume)
+    return complete
+
+
+def _run_stage(pipeline: Pipeline, stage: Stage, overwrite: bool) -> int:
+    arguments = pipeline.arguments(stage, overwrite=overwrite)
+    if "output" in stage.command.options:
+        return arguments.run(arguments) or 0
+    status, printed = "interrupted", io.StringIO()
+    try:
+        with contextlib.redirect_stdout(_Both(sys.stdout, printed)):
+            number = arguments.run(arguments) or 0
+        status = "interrupted" if number else "complete"
+        return number
+    finally:
+        records.write_text(pipeline, stage, status, printed.getvalue())
+
+
+class _Both(io.TextIOBase):
+    """Text for a person now, and for the file later."""
+
+    def __init__(self, shown: io.TextIOBase, kept: io.StringIO):
+        self._shown, self._kept = shown, kept
+
+    def write(self, text: str) -> int:
+        self._shown.write(text)
+        return self._kept.write(text)
+
+    def flush(self) -> None:
+        self._shown.flush()
+
+
+def _say_where(pipeline: Pipeline, stage: Stage) -> None:
+    names = [one.name for one in pipeline.stages]
+    done = names[: names.index(stage.name)]
+    words = f"complete: {', '.join(done) or 'no stage'}"
+    print(f"mcgen: ended in [{stage.name}]; {words}; --resume goes on from there", file=sys.stderr)
