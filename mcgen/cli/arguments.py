@@ -33,7 +33,12 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def command(
     where: argparse._SubParsersAction, name: str, run: Callable, words: str, example: str, check: Callable | None = None
 ) -> Parser:
-    """A parser for one command, with an example in its help."""
+    """A parser for one command, with an example in its help; `check` is called before `run`."""
+
+    def checked_run(arguments: argparse.Namespace) -> int | None:
+        check(arguments)
+        return run(arguments)
+
     parser = where.add_parser(
         name,
         help=words,
@@ -41,7 +46,7 @@ def command(
         epilog=f"example: {example}",
         formatter_class=_Help,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=checked_run if check else run)
     parser.check = check
     return parser
 
@@ -89,6 +94,15 @@ def output_arguments(command: Parser, ending: str = ".h5") -> None:
 def configuration(arguments: argparse.Namespace) -> dict:
     """What the file remembers of the command."""
     return {name: value for name, value in vars(arguments).items() if name != "run"}
+
+
+def check_sampling(arguments: argparse.Namespace, methods: Sequence[str]) -> None:
+    """Raise `InputError` if the numbers and the method of `sampling_arguments` are none."""
+    from mcgen import checks
+
+    checks.choice("method", arguments.method, methods)
+    for name, smallest in (("chains", 1), ("draws", 1), ("thin", 1), ("burn_in", 0)):
+        checks.integer(f"--{name.replace('_', '-')}", getattr(arguments, name), smallest)
 
 
 def sampling_settings(arguments: argparse.Namespace) -> dict:

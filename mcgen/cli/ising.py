@@ -4,6 +4,7 @@ import argparse
 
 from mcgen.cli.arguments import (
     Parser,
+    check_sampling,
     checkpoint_argument,
     command,
     configuration,
@@ -20,6 +21,7 @@ from mcgen.cli.arguments import (
 from mcgen.errors import FileError
 
 METHODS = ("metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact")
+LADDERS = ("adaptive", "fixed")
 
 
 def add_commands(rooms: argparse._SubParsersAction) -> None:
@@ -28,7 +30,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     ising = ising.add_subparsers(required=True, metavar="WHAT")
     sample = command(
         ising, "sample", _sample, "Draw spin states by Monte Carlo. They are written to the file as they come.",
-        "mcgen ising sample --shape 8 8 --temperature 1.8 2.269 3.0 --seed 7 --output ising.h5",
+        "mcgen ising sample --shape 8 8 --temperature 1.8 2.269 3.0 --seed 7 --output ising.h5", _check_sample,
     )  # fmt: skip
     _lattice(sample)
     sampling_arguments(sample, chains=128, draws=200, thin=10, burn_in=500, methods=METHODS)
@@ -40,7 +42,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     output_arguments(sample)
     exact = command(
         ising, "exact", _exact, "Print exact thermodynamics, by the quickest method that can.",
-        "mcgen ising exact --shape 8 8 --temperature 2.269",
+        "mcgen ising exact --shape 8 8 --temperature 2.269", _check_exact,
     )  # fmt: skip
     _lattice(exact)
     exact.add_argument("--method", default="auto", help="auto, enumeration, transfer or kaufman")
@@ -56,11 +58,38 @@ def _lattice(command: Parser) -> None:
     command.add_argument("--open", action="store_true", help="open boundaries instead of periodic ones")
 
 
-def _sample(arguments: argparse.Namespace) -> int:
-    from mcgen import checks, ising, results, rng
+def _read_lattice(arguments: argparse.Namespace) -> tuple:
+    """The lattice and its temperatures."""
+    from mcgen import checks, ising
 
     lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
-    temperatures = [checks.positive("temperature", one) for one in arguments.temperature]
+    return lattice, [checks.positive("temperature", one) for one in arguments.temperature]
+
+
+def _check_sample(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
+    from mcgen.ising.methods import KERNELS
+
+    _read_lattice(arguments)
+    check_sampling(arguments, METHODS)
+    settings = _settings(arguments)
+    checks.choice("kernel", settings["kernel"], KERNELS)
+    checks.choice("moves", settings["moves"], METHODS[:4])
+    checks.choice("ladder", settings["ladder"], LADDERS)
+
+
+def _check_exact(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
+    from mcgen.ising.exact.methods import METHODS
+
+    _read_lattice(arguments)
+    checks.choice("method", arguments.method, ("auto", *METHODS))
+
+
+def _sample(arguments: argparse.Namespace) -> int:
+    from mcgen import ising, results, rng
+
+    lattice, temperatures = _read_lattice(arguments)
     settings = _settings(arguments)
     if arguments.method == "tempering":  # all temperatures together
         runs = [(temperatures, arguments.seed)]
@@ -124,9 +153,9 @@ def _report(runs: list) -> None:
 def _exact(arguments: argparse.Namespace) -> None:
     from mcgen import ising
 
-    lattice = ising.Ising(arguments.shape, arguments.coupling, arguments.field, not arguments.open)
-    for k, temperature in enumerate(arguments.temperature):
-        checkpoint = one_of(arguments.checkpoint, k, len(arguments.temperature))
+    lattice, temperatures = _read_lattice(arguments)
+    for k, temperature in enumerate(temperatures):
+        checkpoint = one_of(arguments.checkpoint, k, len(temperatures))
         thermo = ising.exact.thermodynamics(
             lattice, temperature, arguments.device, arguments.method, progress=True, checkpoint=checkpoint
         )

@@ -21,7 +21,7 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     """Add `mcgen rbm logz` to the parser; load(path) gives the study of a file and its temperatures."""
     logz = command(
         rbm, "logz", _logz, "Print log Z of trained models with its error: exact where cheap, else between two ends.",
-        "mcgen rbm logz rbm.h5 --method ais --runs 512 --temperatures 2000 --seed 5",
+        "mcgen rbm logz rbm.h5 --method ais --runs 512 --temperatures 2000 --seed 5", _check,
     )  # fmt: skip
     logz.set_defaults(load=load)
     logz.add_argument("file", help="HDF5 file with models")
@@ -34,12 +34,19 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     device_argument(logz)
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
+
+    checks.choice("--method", arguments.method, METHODS)
+    if arguments.method != "auto":
+        _settings(arguments, arguments.method)
+
+
 def _logz(arguments: argparse.Namespace) -> int:
-    from mcgen import checks, rng
+    from mcgen import rng
     from mcgen.rbm import partition
     from mcgen.rbm.partition.choice import chosen
 
-    checks.choice("--method", arguments.method, METHODS)
     study, temperatures = arguments.load(arguments.file)
     methods = [chosen(model, arguments.method) for model in study.models]
     settings = [_settings(arguments, method) for method in methods]

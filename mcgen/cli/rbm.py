@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mcgen.cli import logz, rbm_evaluate, training
 from mcgen.cli.arguments import (
+    check_sampling,
     checkpoint_argument,
     command,
     configuration,
@@ -31,7 +32,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     training.add_command(rbm)
     sample = command(
         rbm, "sample", _sample, "Draw visible states from trained models.",
-        "mcgen rbm sample rbm.h5 --chains 256 --draws 100 --seed 2 --output samples.h5",
+        "mcgen rbm sample rbm.h5 --chains 256 --draws 100 --seed 2 --output samples.h5", _check_sample,
     )  # fmt: skip
     sample.add_argument("file", help="HDF5 file with models")
     sampling_arguments(sample, chains=256, draws=100, thin=5, burn_in=500, methods=METHODS)
@@ -66,6 +67,16 @@ def _models(path: str) -> tuple:
             f"{path} holds a {type(study.models[0]).__name__}, no RBM; give a file written by 'mcgen rbm train'"
         )
     return study, study.temperatures or (None,) * len(study.models)
+
+
+def _check_sample(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
+    from mcgen.rbm.sampling import PROPOSALS
+
+    check_sampling(arguments, METHODS)
+    _settings(arguments)
+    if arguments.proposal is not None:
+        checks.choice("proposal", arguments.proposal, PROPOSALS)
 
 
 def _sample(arguments: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 
-from mcgen.cli.arguments import command, sampling_arguments, sampling_settings
+from mcgen.cli.arguments import check_sampling, command, sampling_arguments, sampling_settings
 from mcgen.cli.units import as_units, is_real
 from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
@@ -20,7 +20,7 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     evaluate = command(
         rbm, "evaluate", _evaluate,
         "Print how good trained models are: likelihoods of test rows, and samples beside them.",
-        "mcgen rbm evaluate rbm.h5 --data test.h5 --seed 3",
+        "mcgen rbm evaluate rbm.h5 --data test.h5 --seed 3", _check,
     )  # fmt: skip
     evaluate.set_defaults(load=load)
     evaluate.add_argument("file", help="HDF5 file with models")
@@ -33,13 +33,18 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     sampling_arguments(evaluate, chains=256, draws=40, thin=10, burn_in=1000, methods=METHODS)
 
 
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from mcgen import checks, rng
+def _check(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
     from mcgen.rbm.partition.choice import METHODS as LOGZ_METHODS
 
     checks.choice("--logz", arguments.logz, (*LOGZ_METHODS, "none"))
-    checks.choice("--method", arguments.method, METHODS)
+    check_sampling(arguments, METHODS)
     checks.integer("--neighbors", arguments.neighbors, FEWEST_ROWS)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from mcgen import rng
+
     study, temperatures = arguments.load(arguments.file)
     tables = _rows(arguments.data, study.models, temperatures)
 

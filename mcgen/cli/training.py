@@ -10,11 +10,21 @@ from mcgen.progress import until_interrupted
 TRAINERS = ("sgd", "likelihood")
 STARTS = ("random", "data", "low-rank")
 
+
+def _gibbs_steps(word: str) -> int | str:
+    if word == "auto":
+        return word
+    try:
+        return int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word} is no number of sweeps; give an integer, or auto") from None
+
+
 # What only stochastic gradients have.
 OF_SGD = {
     "epochs": (int, 50, "passes through the data"),
     "negative-phase": (str, "cd", "cd, pcd, weighted, tempering, trajectory or exact"),
-    "gibbs-steps": (str, "10", "the k of CD-k and PCD-k; auto measures what persistent chains need"),
+    "gibbs-steps": (_gibbs_steps, 10, "the k of CD-k and PCD-k; auto measures what persistent chains need"),
     "chains": (int, 512, "persistent Markov chains"),
     "batch": (int, 128, "rows for each step"),
     "learning-rate": (float, 0.01, "at the first epoch"),
@@ -36,7 +46,7 @@ def add_command(rbm: argparse._SubParsersAction) -> None:
     """Add `mcgen rbm train` to the parser."""
     train = command(
         rbm, "train", _train, "Train a model on samples, one for each temperature in the file.",
-        "mcgen rbm train --data ising.h5 --hidden 64 --epochs 50 --seed 1 --output rbm.h5",
+        "mcgen rbm train --data ising.h5 --hidden 64 --epochs 50 --seed 1 --output rbm.h5", _check,
     )  # fmt: skip
     _arguments(train)
     output_arguments(train)
@@ -66,12 +76,9 @@ def _arguments(command: Parser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from mcgen import checks, evaluation, results, rng
+    from mcgen import evaluation, results, rng
 
     results.check_output(arguments.output, arguments.overwrite)
-    checks.choice("--trainer", arguments.trainer, TRAINERS)
-    checks.choice("--start", arguments.start, STARTS)
-    _check_options(arguments)
     tables = pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
     lattice = tables[0][2]
     default = "spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli"
@@ -101,8 +108,21 @@ def _train(arguments: argparse.Namespace) -> int:
     return 130 if interrupted else 0
 
 
-def _check_options(arguments: argparse.Namespace) -> None:
-    """Refuse options that would be without effect."""
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that are wrong, or would be without effect."""
+    from mcgen import checks, optim
+    from mcgen.rbm.training.loop import OPTIMIZERS
+    from mcgen.rbm.training.negative import NEGATIVE_PHASES
+
+    words = {"trainer": TRAINERS, "start": STARTS, "schedule": optim.SCHEDULES, "optimizer": OPTIMIZERS}
+    for name, choices in (words | {"negative_phase": NEGATIVE_PHASES}).items():
+        checks.choice(f"--{name.replace('_', '-')}", getattr(arguments, name), choices)
+    for name in ("units", "hidden_units"):
+        if getattr(arguments, name) is not None:
+            unit_kind(f"--{name.replace('_', '-')}", getattr(arguments, name))
+    for name in ("hidden", "filters"):
+        if getattr(arguments, name) is not None:
+            checks.integer(f"--{name}", getattr(arguments, name), 1)
     if arguments.spin_flip and arguments.filters is None:
         raise InputError("--spin-flip is for tied weights; give --filters instead of --hidden, or leave it out")
     if arguments.trainer != "sgd":
@@ -141,7 +161,7 @@ def _train_one(arguments: argparse.Namespace, table: tuple, visible, hidden, see
     else:
         own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
         own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch"), "centered": arguments.centered}
-        own |= {"gibbs_steps": _gibbs_steps(arguments.gibbs_steps), "validation": validation}
+        own |= {"validation": validation}
         trained = rbm.train(start, v, **own, **settings)
     print(_training_line(trained, temperature))
     if not comparable:
@@ -167,15 +187,6 @@ def _split(v, fraction: float, seed: int) -> tuple:  # noqa: ANN001 - NumPy is i
     return v[order[n_apart:]], v[order[:n_apart]]
 
 
-def _gibbs_steps(word: str) -> int | str:
-    if word == "auto":
-        return word
-    try:
-        return int(word)
-    except ValueError:
-        raise InputError(f"--gibbs-steps {word} is no number of sweeps; give an integer, or auto") from None
-
-
 def _start(arguments: argparse.Namespace, v, lattice, visible, hidden, seed: int):  # noqa: ANN001, ANN202
     """The model that training starts from."""
     from mcgen import rbm
@@ -187,10 +198,10 @@ def _start(arguments: argparse.Namespace, v, lattice, visible, hidden, seed: int
 
 
 def _random_start(arguments: argparse.Namespace, n_visible: int, lattice, visible, hidden, seed: int):  # noqa: ANN001, ANN202
-    from mcgen import checks, rbm
+    from mcgen import rbm
 
     if arguments.filters is None:
-        n_hidden = checks.integer("--hidden", arguments.hidden, 1) * hidden.entries
+        n_hidden = arguments.hidden * hidden.entries
         return rbm.RBM.random(n_visible, n_hidden, seed=seed, visible=visible, hidden=hidden)
     if lattice is None:
         raise InputError(
@@ -203,7 +214,7 @@ def _random_start(arguments: argparse.Namespace, n_visible: int, lattice, visibl
             "boundaries; give --hidden instead"
         )
     settings = {"spin_flip": arguments.spin_flip, "visible": visible, "hidden": hidden}
-    return rbm.RBM.symmetric(lattice.shape, checks.integer("--filters", arguments.filters, 1), seed=seed, **settings)
+    return rbm.RBM.symmetric(lattice.shape, arguments.filters, seed=seed, **settings)
 
 
 def pick_temperature(tables: list, arguments: argparse.Namespace) -> list:

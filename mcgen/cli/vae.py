@@ -33,7 +33,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     output_arguments(sample)
     evaluate = command(
         vae, "evaluate", _evaluate, "Print bounds, divergences and observables of trained models beside exact values.",
-        "mcgen vae evaluate vae.h5 --data ising.h5 --importance 500",
+        "mcgen vae evaluate vae.h5 --data ising.h5 --importance 500", _check_evaluate,
     )  # fmt: skip
     add = evaluate.add_argument
     add("file", help="HDF5 file with models")
@@ -77,11 +77,16 @@ def _sample(arguments: argparse.Namespace) -> int:
     return 130 if interrupted else 0
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from mcgen import checks, results, rng
+def _check_evaluate(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
 
     for name in ("importance", "rows", "draws"):
         checks.integer(f"--{name}", getattr(arguments, name), 2)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from mcgen import results, rng
+
     study, chosen = entries(arguments.file, arguments.temperature)
     kind = chosen[0].net.decoder_kind.name
     tables = results.load_rows(arguments.data, kind in ("bernoulli", "gaussian"))

@@ -37,7 +37,7 @@ def add_command(vae: argparse._SubParsersAction) -> None:
     """Add `mcgen vae train` to the parser."""
     train = command(
         vae, "train", _train, "Train a variational autoencoder on samples, one for each temperature in the file.",
-        "mcgen vae train --data ising.h5 --latent 8 --epochs 20 --seed 1 --output vae.h5",
+        "mcgen vae train --data ising.h5 --latent 8 --epochs 20 --seed 1 --output vae.h5", _check,
     )  # fmt: skip
     _arguments(train)
     output_arguments(train)
@@ -72,10 +72,16 @@ def _arguments(command: Parser) -> None:
     add("--resume", default=None, metavar="FILE", help="go on from this file of the same command, as if never ended")
 
 
-def _train(arguments: argparse.Namespace) -> int:
-    from mcgen import checks, evaluation, results
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse options that are wrong, or would be without effect."""
+    from mcgen import checks
+    from mcgen.vae.layers.activation import CODES
+    from mcgen.vae.training import OBJECTIVES
 
-    results.check_output(arguments.output, arguments.overwrite)
+    checks.integer("--latent", arguments.latent, 1)
+    words = {"activation": tuple(CODES), "objective": OBJECTIVES, "optimizer": ("adam", "sgd")}
+    for name, choices in (words | {"dtype": ("float32", "float64")}).items():
+        checks.choice(f"--{name}", getattr(arguments, name), choices)
     checks.fraction("--validation", arguments.validation)
     if arguments.decoder is not None:
         checks.choice("--decoder", arguments.decoder, DECODERS)
@@ -83,6 +89,12 @@ def _train(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"--filters {' '.join(map(str, arguments.filters))} is for --convolutional; give both, or none"
         )
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from mcgen import evaluation, results
+
+    results.check_output(arguments.output, arguments.overwrite)
     # Shades of grey are data of Bernoulli decoders too.
     tables = results.load_rows(arguments.data, arguments.decoder in ("bernoulli", "gaussian"))
     tables = pick_temperature(tables, arguments)

@@ -452,13 +452,13 @@ def test_bad_arguments_of_training_end_with_one_line(line, words, folder, capsys
     ("line", "words"),
     [
         ("ising sample --shape 4 4 --temperature -1 --output a.h5", "temperature=-1.0 is not positive"),
-        ("ising sample --shape 4 4 --temperature 1 --chains 0 --output a.h5", "n_chains=0 is too small"),
+        ("ising sample --shape 4 4 --temperature 1 --chains 0 --output a.h5", "--chains=0 is too small"),
         ("ising sample --shape 4 4 --temperature 1 --method magic --output a.h5", "'magic' is unknown; choose one of"),
         ("ising sample --shape 4 4 --temperature 1 --device tpu --output a.h5", "device='tpu' is unknown"),
         ("ising sample --shape 4 4 --temperature 1 --output nowhere/a.h5", "the folder nowhere of a.h5 does not exist"),
         ("ising sample --shape 4 4 --temperature 1 --output here.h5", "here.h5 exists; choose another name"),
         ("ising sample --shape 4 4 --temperature 2 -1 --output a.h5", "temperature=-1.0 is not positive"),
-        ("ising sample --shape 4 4 --temperature 1 --draws 0 --output a.h5", "n_draws=0 is too small"),
+        ("ising sample --shape 4 4 --temperature 1 --draws 0 --output a.h5", "--draws=0 is too small"),
         (
             "ising sample --shape 4 4 --temperature 1 --coupling -1 --method wolff --output a.h5",
             "method='wolff' needs couplings of at least 0, but the smallest is -1; use method='metropolis'",

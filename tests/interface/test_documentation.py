@@ -42,6 +42,7 @@ def public():
         "optim",
         "evaluation",
         "enumeration",
+        "cli.pipeline",
     ):
         module = importlib.import_module(f"mcgen.{room}")
         names = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])

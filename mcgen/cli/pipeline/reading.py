@@ -61,7 +61,7 @@ class Pipeline:
 
 
 def read(path: str | Path, changes: Sequence[str] = ()) -> Pipeline:
-    """Read a pipeline from a TOML file and check it before any work.
+    r"""Read a pipeline from a TOML file and check it before any work.
 
     Its sections are the commands of `mcgen`, their keys the long options, with underscores or hyphens alike:
 
@@ -101,7 +101,7 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> Pipeline:
     >>> import pathlib, tempfile
     >>> from mcgen.cli import pipeline
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "study.toml"
-    >>> _ = path.write_text("[ising.sample]\\nshape = [4, 4]\\ntemperature = 2.269\\n[rbm.train]\\nhidden = 16\\n")
+    >>> _ = path.write_text("[ising.sample]\nshape = [4, 4]\ntemperature = 2.269\n[rbm.train]\nhidden = 16\n")
     >>> study = pipeline.read(path, ["rbm.train.epochs=5"])
     >>> [(stage.name, stage.settings["output"]) for stage in study.stages]
     [('ising.sample', 'ising-sample.h5'), ('rbm.train', 'rbm-train.h5')]

@@ -3,14 +3,13 @@
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from mcgen import results
 from mcgen.cli.pipeline import records
 from mcgen.cli.pipeline.reading import Pipeline
 from mcgen.cli.pipeline.stages import RECORD, Stage
-from mcgen.errors import FileError, InputError, McgenError
+from mcgen.errors import FileError, McgenError
 
 
 def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> int:

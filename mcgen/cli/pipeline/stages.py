@@ -62,7 +62,7 @@ def _stage(source: Source, section: Section) -> Stage:
     options, given = section.command.options, {}
     for key, (place, value) in section.settings.items():
         try:
-            given[key] = checked(key, value, options[key]) if key in options else checked_name(key, value)
+            given[key] = checked_name(key, value) if key == "output" else checked(key, value, options[key])
             if key == "seed":
                 given[key] = _seed(section, place, given[key])
         except InputError as error:

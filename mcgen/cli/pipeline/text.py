@@ -37,7 +37,10 @@ class Source:
             if keys[:n] in self._changes:
                 return f"--set {self._changes[keys[:n]]}"
         line = _line(self._text, keys)
-        return self.path if line is None else f"{self.path}, line {line}"
+        if line is not None:
+            return f"{self.path}, line {line}"
+        made = [change for where, change in self._changes.items() if where[: len(keys)] == keys]
+        return f"--set {made[0]}" if made else self.path
 
 
 def read_source(path: str | Path, changes: Sequence[str] = ()) -> Source:
