@@ -12,6 +12,7 @@ import pytest
 import xarray
 
 import mcgen
+import mcgen.cli.pipeline
 from mcgen import _cpu, cli, rbm
 
 MODULES = sorted(
@@ -101,7 +102,8 @@ def test_kernels_carry_the_digest_of_their_sources():
     assert cpu.gibbs_sweeps.py_func.__qualname__.endswith(_cpu.DIGEST)
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -111,13 +113,22 @@ def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_commands_of_the_readme_are_commands():
-    lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|info)\b.*)$", README, re.MULTILINE)
-    assert len(lines) == 14
+    lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|run|info)\b.*)$", README, re.MULTILINE)
+    assert len(lines) == 15
     for line in lines:
         cli.parser().parse_args(shlex.split(line))
 
 
-FILES = (".py", ".h5", ".md", ".png")
+def test_the_study_of_the_readme_is_part_of_that_in_scripts(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(re.search(r"```toml\n(.*?)```", README, re.DOTALL).group(1))
+    whole, part = (cli.pipeline.read(one) for one in (ROOT / "scripts/study.toml", path))
+    for stage in part.stages:
+        of_the_whole = whole["report.rbm" if stage.name == "report" else stage.name]
+        assert of_the_whole | {"output": stage.settings["output"]} == stage.settings
+
+
+FILES = (".py", ".h5", ".md", ".png", ".toml")
 NAMES = sorted(name for name in set(re.findall(r"`(\w+(?:\.\w+)+)(?:\(|`)", README)) if not name.endswith(FILES))
 
 

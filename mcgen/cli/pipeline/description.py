@@ -1,6 +1,7 @@
 """What the parser of the command line knows of commands and their options, for values that come from TOML.
 
-This is the only description of options: one that a command gets is at once a key of its sections.
+This is the only description of options: one that a command gets is at once a key of its sections. The lists that
+argparse keeps of them have no public names, and are the same in all versions of Python.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from mcgen.errors import InputError
 # Commands without a place in a pipeline.
 APART = ("run", "info")
 # What is decided each time that a pipeline runs, and no part of it.
-OF_A_RUN = ("overwrite", "resume")
+OF_A_RUN = ("overwrite", "resume", "time_limit")
 
 WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 

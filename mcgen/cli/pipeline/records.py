@@ -11,7 +11,7 @@ from mcgen.cli.pipeline.stages import Stage
 from mcgen.errors import FileError, InputError
 
 # These are no part of what is computed.
-HARMLESS = ("output", "checkpoint")
+HARMLESS = ("output", "checkpoint", "checkpoint_every")
 
 
 def is_complete(pipeline: Pipeline, stage: Stage) -> bool:

@@ -13,7 +13,7 @@ from mcgen.errors import FileError, McgenError
 
 
 def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> int:
-    """Run the stages of a pipeline. All their settings are written to `pipeline.toml` in its folder first.
+    r"""Run the stages of a pipeline. All their settings are written to `pipeline.toml` in its folder first.
 
     Running this file gives the same data again, to the last bit.
 
@@ -37,14 +37,26 @@ def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> in
         If an output exists, with neither `overwrite` nor `resume`, or cannot be written.
     InputError
         If a stage that is complete was run with other settings, or a command refuses its input.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from mcgen.cli import pipeline
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "study.toml"
+    >>> _ = path.write_text("[ising.exact]\nshape = [2, 2]\ntemperature = 2\n")
+    >>> pipeline.run(pipeline.read(path, [f"output={path.with_suffix('')}"]))
+    [ising.exact]
+    T = 2, by enumeration
+    log Z                          4.7977137475
+    ...
+    0
     """
     complete = _check_outputs(pipeline, overwrite, resume)
     folder = Path(pipeline.output)
     folder.mkdir(exist_ok=True)
+    words = f"# All settings of {pipeline.source}; 'mcgen run' of this file gives the same data.\n"
     with results.written_beside(folder / RECORD) as beside:
-        beside.write_text(f"# All settings of {pipeline.source}; 'mcgen run' of this file gives the same data.\n")
-        with beside.open("a") as file:
-            file.write(pipeline.toml())
+        beside.write_text(words + pipeline.toml())
     for stage in pipeline.stages:
         if stage.name in complete:
             print(f"[{stage.name}] is complete: {pipeline.path(stage)}", flush=True)
@@ -66,6 +78,8 @@ def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> in
 def _check_outputs(pipeline: Pipeline, overwrite: bool, resume: bool) -> set[str]:
     """The names of the stages that are complete and left out; raises if an output is in the way."""
     folder, complete = Path(pipeline.output), set()
+    if folder.is_file():
+        raise FileError(f"output = {folder} is a file; give the name of a folder, with --set output=NAME")
     if not folder.is_dir():
         results.check_output(folder)  # can it be made?
     for stage in pipeline.stages:
