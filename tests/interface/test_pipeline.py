@@ -272,6 +272,7 @@ WRONG = {
     "text": (TRAIN + 'epochs = "five"', 'a.toml, line 6: [rbm.train] epochs = "five" is text; give an integer'),
     "fraction": (TRAIN + "epochs = 5.0", "[rbm.train] epochs = 5.0 is a number; give an integer"),
     "truth": (TRAIN + "epochs = true", "[rbm.train] epochs = true is a truth value; give an integer"),
+    "truth for a number": (TRAIN + "l2 = true", "[rbm.train] l2 = true is a truth value; give a number"),
     "number of a switch": (TRAIN + "centered = 1", "[rbm.train] centered = 1 is an integer; give true or false"),
     "word": (TRAIN + "learning-rate = 'slow'", 'line 6: [rbm.train] learning_rate = "slow" is text; give a number'),
     "list": (TRAIN + "l2 = [1]", "[rbm.train] l2 = [1] is a list; give a number"),
