@@ -32,11 +32,14 @@ class Command:
     parser : Parser
     options : dict of argparse.Action
         By name; those of a run are left out.
+    switches : frozenset of str
+        Those of a run that are on or off.
     """
 
     name: str
     parser: Parser
     options: dict[str, argparse.Action]
+    switches: frozenset[str]
 
     @property
     def room(self) -> str:
@@ -85,7 +88,8 @@ def _commands(parser: Parser, words: tuple[str, ...]) -> list[Command]:
         if isinstance(action, argparse._SubParsersAction):
             return [one for word, inner in action.choices.items() for one in _commands(inner, (*words, word))]
     options = {action.dest: action for action in _actions(parser) if action.dest not in OF_A_RUN}
-    return [Command(".".join(words), parser, options)]
+    switches = frozenset(one.dest for one in _actions(parser) if one.dest in OF_A_RUN and one.nargs == 0)
+    return [Command(".".join(words), parser, options, switches)]
 
 
 def _actions(parser: Parser) -> list[argparse.Action]:

@@ -29,7 +29,7 @@ def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> in
     Returns
     -------
     int
-        0, or the exit status of the stage that ended early: 130 after Ctrl-C. What was complete is kept.
+        0, or the exit status of the stage that ended early, with what it had. What was complete is kept.
 
     Raises
     ------
@@ -37,6 +37,8 @@ def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> in
         If an output exists, with neither `overwrite` nor `resume`, or cannot be written.
     InputError
         If a stage that is complete was run with other settings, or a command refuses its input.
+    KeyboardInterrupt
+        After Ctrl-C in a stage that had nothing to keep.
 
     Examples
     --------
@@ -63,14 +65,14 @@ def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> in
             continue
         print(f"[{stage.name}]", flush=True)
         try:
-            status = _run_stage(pipeline, stage, overwrite or resume)
+            status = _run_stage(pipeline, stage, {"overwrite": overwrite or resume, "resume": resume})
         except KeyboardInterrupt:
-            status = 130
+            raise KeyboardInterrupt(_where(pipeline, stage)) from None
         except McgenError:
-            _say_where(pipeline, stage)
+            print(f"mcgen: {_where(pipeline, stage)}", file=sys.stderr)
             raise
         if status:
-            _say_where(pipeline, stage)
+            print(f"mcgen: {_where(pipeline, stage)}", file=sys.stderr)
             return status
     return 0
 
@@ -97,8 +99,9 @@ def _check_outputs(pipeline: Pipeline, overwrite: bool, resume: bool) -> set[str
     return complete
 
 
-def _run_stage(pipeline: Pipeline, stage: Stage, overwrite: bool) -> int:
-    arguments = pipeline.arguments(stage, overwrite=overwrite)
+def _run_stage(pipeline: Pipeline, stage: Stage, switches: dict[str, bool]) -> int:
+    known = {name: value for name, value in switches.items() if name in stage.command.switches}
+    arguments = pipeline.arguments(stage, **known)
     if "output" in stage.command.options:
         return arguments.run(arguments) or 0
     status, printed = "interrupted", io.StringIO()
@@ -125,8 +128,7 @@ class _Both(io.TextIOBase):
         self._shown.flush()
 
 
-def _say_where(pipeline: Pipeline, stage: Stage) -> None:
+def _where(pipeline: Pipeline, stage: Stage) -> str:
     names = [one.name for one in pipeline.stages]
-    done = names[: names.index(stage.name)]
-    words = f"complete: {', '.join(done) or 'no stage'}"
-    print(f"mcgen: ended in [{stage.name}]; {words}; --resume goes on from there", file=sys.stderr)
+    done = ", ".join(names[: names.index(stage.name)]) or "no stage"
+    return f"ended in [{stage.name}]; complete: {done}; --resume goes on from there"
