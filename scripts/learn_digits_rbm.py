@@ -68,11 +68,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--hidden", type=int, default=500, help="hidden units")
     add("--negative-phase", default="pcd", choices=("pcd", "weighted", "tempering", "trajectory"), help="of training")
     add("--gibbs-steps", type=int, default=1, help="sweeps of the chains for each step of the training")
-    add("--epochs", type=int, default=25, help="passes through the training data")
-    add("--batch-size", type=int, default=100, help="images of a step")
-    add("--chains", type=int, default=200, help="persistent chains")
+    add("--epochs", type=int, default=60, help="passes through the training data")
+    add("--batch-size", type=int, default=500, help="images of a step")
+    add("--chains", type=int, default=500, help="persistent chains")
     add("--learning-rate", type=float, default=0.1, help="of stochastic gradient ascent, at the first epoch")
-    add("--final-learning-rate", type=float, default=1e-3, help="at the last epoch")
+    add("--final-learning-rate", type=float, default=0.005, help="at the last epoch")
     add(
         "--methods", nargs="+", choices=list(METHODS),
         help=f"estimates of log Z (default: all beside an exact sum, otherwise {', '.join(OF_LARGE)})",

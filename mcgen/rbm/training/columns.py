@@ -8,7 +8,7 @@ from mcgen.rbm import exact
 from mcgen.rbm.model import RBM, free_energy_of_rows
 
 # Rows of data that the columns of every epoch look at, evenly spaced: an epoch is not to be spent on them.
-MOST_ROWS = 2048
+MOST_ROWS = 1024
 
 
 def some_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

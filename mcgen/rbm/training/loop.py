@@ -171,7 +171,7 @@ def train(
             <v> given <h> given v.
         free_energy_gap
             Mean F of the data minus mean F of the model's chains; near 0 when the chains produce what looks like data.
-            This column, the one before and the next look at 2048 rows at most.
+            This column, the one before and the next look at 1024 rows at most.
         validation_gap
             Mean F of the validation rows minus mean F of the data; it grows when the model starts to overfit.
         log_partition, log_likelihood
