@@ -1,10 +1,11 @@
 """Chi-square tests of states against exact probabilities, and kernels with a deliberately wrong formula."""
 
+import functools
 import types
 
 import numba
 import numpy as np
-from scipy.stats import chi2, combine_pvalues
+from scipy.stats import chi2
 
 from mcgen import _cpu, enumeration
 
@@ -14,11 +15,24 @@ def p_value(states, probabilities, index=None):
 
     `index` gives the number of each state; by default units are bits.
     """
-    expected = probabilities * len(states)
+    return p_of_counts(count(states, len(probabilities), index), probabilities)
+
+
+def combined(draw, probabilities, seeds, index=None):
+    """The p-value of all states that draw(seed) gives for several seeds: of one sum of counts, which tells most."""
+    return p_of_counts(sum(count(draw(seed), len(probabilities), index) for seed in seeds), probabilities)
+
+
+def count(states, n_states, index=None):
+    """How often each state is there."""
     if index is None:
-        counts = enumeration.empirical_distribution(states) * len(states)
-    else:
-        counts = np.bincount(index(states), minlength=len(probabilities))
+        return enumeration.empirical_distribution(states) * len(states)
+    return np.bincount(index(states), minlength=n_states)
+
+
+def p_of_counts(counts, probabilities):
+    """Chi-square of numbers of states, those expected fewer than 10 times taken together."""
+    expected = probabilities * counts.sum()
     rare = expected < 10
     expected = np.append(expected[~rare], expected[rare].sum())
     counts = np.append(counts[~rare], counts[rare].sum())
@@ -28,11 +42,7 @@ def p_value(states, probabilities, index=None):
     return chi2.sf(np.sum((counts - expected) ** 2 / expected), len(expected) - 1)
 
 
-def combined(draw, probabilities, seeds, index=None):
-    """The p-value of the states that draw(seed) gives for several seeds."""
-    return combine_pvalues([max(p_value(draw(seed), probabilities, index), 1e-300) for seed in seeds]).pvalue
-
-
+@functools.cache  # tests of several systems share what takes seconds to compile
 def with_wrong_formula(kernel, room, module_name, formula_name, wrong):
     """The kernel, compiled for one thread, with one formula replaced by wrong(formula).
 

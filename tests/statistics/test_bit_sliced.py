@@ -12,17 +12,17 @@ from mcgen.ising.bit_sliced import formulas, walkers
 from mcgen.ising.bit_sliced.layout import layout, obstacle
 
 SEEDS = (21, 22, 23)
-CHAINS = 1 << 21
+CHAINS = 1 << 20
 GLASS = np.where(np.random.default_rng(2).random((2, 2, 4)) < 0.5, -1.0, 1.0)
 # Rings, squares and cubes; strips of bits; bonds of both signs. Axes of length 2 have two bonds to each neighbour.
 SYSTEMS = {
     "ring": (ising.Ising((8,)), 2.0),
     "ring of 4": (ising.Ising((4,)), 2.269),
     "square": (ising.Ising((2, 2)), 4.0),
-    "strips": (ising.Ising((2, 4)), 4.0),
+    "strips": (ising.Ising((2, 4)), 6.0),
     "antiferromagnet": (ising.Ising((2, 4), -0.5), 2.0),
     "glass": (ising.Ising((2, 4), GLASS), 3.0),
-    "cube": (ising.Ising((2, 2, 2), 0.7), 6.0),
+    "cube": (ising.Ising((2, 2, 2), 0.7), 8.0),
 }
 # Where a flip against m + 1 of the pairs of neighbours is likely enough that one percent more of it shows.
 WRONG = [("ring of 4", 0), ("square", 1), ("strips", 0), ("cube", 0), ("cube", 2), ("glass", 0)]

@@ -1,8 +1,8 @@
 """Block Gibbs sweeps and exact draws of RBMs against exact probabilities; a wrong probability of one percent fails.
 
 Each draw is the last state of a chain of its own, so draws are independent and the test needs no correction. Chains
-start from random states: a sampler that does not reach every state fails as well. The p-values of several seeds are
-combined.
+start from random states: a sampler that does not reach every state fails as well. The counts of several seeds are
+taken together.
 """
 
 import numpy as np
