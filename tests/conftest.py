@@ -17,21 +17,19 @@ FILES = """
     statistics/test_samplers statistics/test_bit_sliced statistics/test_tempering statistics/test_clusters
     exact/test_summation exact/test_transfer exact/test_methods exact/test_ising exact/test_bit_sliced
     exact/test_clusters exact/test_torus exact/test_observables exact/test_reweighting exact/test_stats_convergence
-    statistics/test_validation interface/test_streaming
-    exact/test_convolution exact/test_vae_layers exact/test_vae_model exact/test_vae_training exact/test_vae_latent
-    exact/test_vae_likelihood exact/test_gaussian interface/test_vae_files interface/test_vae_cli
-    interface/test_vae_scripts exact/test_rng twins/test_compile
-    interface/test_scripts interface/test_documentation twins/test_threads twins/test_simulator interface/test_results
-    interface/test_report interface/test_errors
-    *
-    interface/test_cli interface/test_logz interface/test_learning_scripts interface/test_digits_rbm_script
-    interface/test_coverage_script interface/test_couplings_script interface/test_benchmark_rbm twins/test_gibbs_cuda
-    exact/test_maximum_likelihood exact/test_natural_gradient exact/test_symmetry exact/test_couplings
-    exact/test_training_starts exact/test_training_options statistics/test_training_watch exact/test_training
-    exact/test_gradient exact/test_rbm_evaluation exact/test_mean_field exact/test_partition_path
-    statistics/test_bridge statistics/test_annealing exact/test_units exact/test_formulas exact/test_rbm
-    exact/test_rbm_exact_kinds statistics/test_clamping statistics/test_rbm_tempering exact/test_rbm_metropolis
-    exact/test_gibbs statistics/test_rbm_samplers
+    statistics/test_validation interface/test_streaming exact/test_convolution exact/test_vae_layers
+    exact/test_vae_model exact/test_vae_training exact/test_vae_latent exact/test_vae_likelihood exact/test_gaussian
+    interface/test_vae_files interface/test_vae_cli interface/test_vae_scripts exact/test_rng twins/test_compile
+    interface/test_scripts interface/test_documentation twins/test_threads twins/test_simulator
+    interface/test_results interface/test_report interface/test_errors * interface/test_cli interface/test_logz
+    interface/test_pipeline interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory
+    interface/test_benchmark_learning interface/test_coverage_script interface/test_couplings_script
+    interface/test_benchmark_rbm twins/test_gibbs_cuda exact/test_maximum_likelihood exact/test_natural_gradient
+    exact/test_symmetry exact/test_couplings exact/test_training_starts exact/test_training_options
+    statistics/test_training_watch exact/test_training exact/test_gradient exact/test_rbm_evaluation
+    exact/test_mean_field exact/test_partition_path statistics/test_bridge statistics/test_annealing
+    exact/test_units exact/test_formulas exact/test_rbm exact/test_rbm_exact_kinds statistics/test_clamping
+    statistics/test_rbm_tempering exact/test_rbm_metropolis exact/test_gibbs statistics/test_rbm_samplers
 """
 ORDER = FILES.split()
 
