@@ -66,9 +66,9 @@ def parser() -> Parser:
     ising.add_commands(rooms)
     rbm.add_commands(rooms)
     vae.add_commands(rooms)
-    words = "Draw figures of trained models."
-    report = command(rooms, "report", _report, words, "mcgen report rbm.h5 --output report.png")
-    report.add_argument("file", help="HDF5 file with trained models")
+    words = "Show what a file holds, with exact values beside it: as an HTML page or as one figure."
+    report = command(rooms, "report", _report, words, "mcgen report rbm.h5 --output report.html")
+    report.add_argument("file", help="any HDF5 file written by mcgen")
     words = "of VAEs: rows of data to show in the latent plane (default: configurations that the model generates)"
     report.add_argument("--data", default=None, help=words)
     output_arguments(report, ending=".png")

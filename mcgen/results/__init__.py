@@ -47,6 +47,7 @@ from mcgen.results.draws import Draws
 from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
 from mcgen.results.groups import AXES, Columns
 from mcgen.results.loading import load, load_study
+from mcgen.results.peeking import last_states
 from mcgen.results.rows import load_rows
 from mcgen.results.saving import save
 from mcgen.results.streaming import stream_samples
@@ -60,6 +61,7 @@ __all__ = [
     "Study",
     "as_study",
     "check_output",
+    "last_states",
     "load",
     "load_rows",
     "load_study",

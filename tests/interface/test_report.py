@@ -60,23 +60,32 @@ def test_the_table_has_every_number_with_an_error_or_exact(study):
         assert ("exact" in line) != ("(" in line.replace("KL(truth || model)", "")), line
 
 
+def axes_of(part, title=""):
+    """All axes of the panels with a title, in a figure whose panels are parts of parts."""
+    found = [] if title and part.get_suptitle() != title else list(part.axes)
+    return found + [axes for inner in part.subfigs for axes in axes_of(inner, title)]
+
+
+def titles(part):
+    return [part.get_suptitle(), *(title for inner in part.subfigs for title in titles(inner))]
+
+
 def test_the_figure_shows_every_panel(study, tmp_path):
     output = report.report(study, tmp_path / "report.png")
     image = matplotlib.image.imread(output)
     assert image.shape[0] > 1000
     assert image.std() > 0.05
-    figure = report.draw(study)
-    titles = [axes.get_title() for part in figure.subfigs for axes in part.axes]
+    drawn = titles(report.draw(study))
     for title in ("Learning curve", "Every state: model against truth", "Weights of all 4 hidden units"):
-        assert titles.count(title) == 2
-    labels = [axes.get_ylabel() for part in figure.subfigs for axes in part.axes]
-    assert labels.count("minus exact") == 3
+        assert drawn.count(title) == 2
+    (one,) = axes_of(report.draw(study), "Energy per site")[1:]
+    assert one.get_ylabel() == "minus exact"
 
 
 def test_observables_are_drawn_per_site_with_their_errors(study):
-    figure = report.draw(study)
     truth = study.observables["energy_truth"]
-    for axes, subtracted in ((figure.subfigs[-1].axes[0], 0), (figure.subfigs[-1].axes[3], truth)):
+    above, below = axes_of(report.draw(study), "Energy per site")
+    for axes, subtracted in ((above, 0), (below, truth)):
         for container, source in zip(axes.containers, ("data", "model"), strict=True):
             points, _, bars = container.lines
             assert np.allclose(points.get_ydata(), (study.observables[f"energy_{source}"] - subtracted) / 6)
@@ -93,36 +102,26 @@ def test_models_without_lattice_are_drawn(tmp_path):
 
 @pytest.mark.parametrize("lattice", [None, LATTICE], ids=["no lattice", "lattice"])
 @pytest.mark.parametrize(
-    ("visible", "hidden", "titles"),
+    ("visible", "hidden", "title", "words"),
     [
-        (rbm.Potts(3), "gaussian", ("Weights of all 4 hidden units\n(rows: visible units, columns: their states)",)),
-        (rbm.Gaussian(variance=2.0), rbm.Potts(2), ("Weights of all 4 states of hidden units",)),
-        ("relu", "bernoulli", ("states of the model's chains (dark: large)",)),
-        ("spin", "relu", ("states of the model's chains (dark: up)",)),
+        (rbm.Potts(3), "gaussian", "Weights of all 4 hidden units", "dark: the state"),
+        (rbm.Gaussian(variance=2.0), rbm.Potts(2), "Weights of all 4 states of hidden units", "dark: large"),
+        ("relu", "bernoulli", "Weights of all 4 hidden units", "dark: large"),
+        ("spin", "relu", "Weights of all 4 hidden units", "dark: up"),
     ],
     ids=["potts", "gaussian", "relu", "spin"],
 )
-def test_models_of_every_kind_are_drawn(visible, hidden, titles, lattice, tmp_path):
+def test_models_of_every_kind_are_drawn(visible, hidden, title, words, lattice):
     model = rbm.RBM.random(6, 4, seed=1, visible=visible, hidden=hidden)
     v = rbm.sample(model, n_chains=36, n_draws=1, seed=3).states[:, 0]
     trained = rbm.train(model, v, epochs=1, n_chains=36)
-    study = results.Study((2.0,) if lattice else (), lattice, models=(trained.model,), trained=(trained,))
-    assert report.report(study, tmp_path / "report.png").stat().st_size > 10_000
-    (panels,) = report.draw(study).subfigs
-    drawn = [axes.get_title() for axes in panels.axes]
-    assert all(any(one.endswith(title) for one in drawn) for title in titles)
-    (states,) = (axes for axes in panels.axes if axes.get_title().startswith("Every state"))
-    words = " ".join(text.get_text() for text in states.texts)
-    if lattice is None:
-        assert words == "the true distribution\nis not known"
-    elif model.visible.name == "spin":
-        assert not words
-        assert states.has_data()
-    else:
-        assert words == f"states of {model.visible.name} units\nare no states of the lattice's spins"
-    images = {axes.get_title().split("\n")[0]: axes.images[0] for axes in panels.axes if axes.images}
-    shown = next(image for title, image in images.items() if "chains" in title)
-    low, high = shown.get_clim()
+    figure = report.draw(results.Study((2.0,) if lattice else (), lattice, models=(trained.model,), trained=(trained,)))
+    assert title in titles(figure)
+    is_compared = lattice is not None and model.visible.name == "spin"
+    assert ("Every state: model against truth" in titles(figure)) == is_compared
+    axes = axes_of(figure, "States of the model's chains")[0]
+    assert words in axes.get_xlabel()
+    low, high = axes.images[0].get_clim()
     if model.visible.is_discrete:
         assert (low, high) == (-1 if model.visible.name == "spin" else 0, 1)
     else:
@@ -133,8 +132,8 @@ def test_the_title_names_the_units():
     trained = rbm.train(
         rbm.RBM.random(6, 4, seed=1, visible=rbm.Potts(3)), np.eye(3)[[[0, 1], [2, 0]]].reshape(2, 6), epochs=1
     )
-    (panels,) = report.draw(results.Study(models=(trained.model,), trained=(trained,))).subfigs
-    assert panels.get_suptitle() == "RBM with 2 visible potts and 4 hidden bernoulli units"
+    drawn = titles(report.draw(results.Study(models=(trained.model,), trained=(trained,))))
+    assert "RBM with 2 visible potts and 4 hidden bernoulli units" in drawn
 
 
 def test_only_spins_are_compared_with_a_lattice(study):
@@ -178,11 +177,16 @@ def test_lattices_too_large_to_list_are_drawn_with_what_is_exact(lattice, known,
         (2.5,), lattice, models=(trained.model,), trained=(trained,),
         exact=evaluation.columns([exact]), observables=evaluation.columns([table]),
     )  # fmt: skip
-    report.report(results.save(tmp_path / "study.h5", study), tmp_path / "report.png")
-    figure = report.draw(study)
-    assert "nan" not in figure.subfigs[0].get_suptitle()
-    curves = [axes for axes in figure.subfigs[-1].axes[:3] if any(line.get_label() == "exact" for line in axes.lines)]
+    results.save(tmp_path / "study.h5", study)
+    figure = report.draw(results.load_study(tmp_path / "study.h5"))
+    assert not any("nan" in title for title in titles(figure))
+    names = ("Energy per site", "|magnetization| per site", "Heat capacity per site")
+    above = [axes_of(figure, name)[0] for name in names]
+    curves = [axes for axes in above if any(line.get_label() == "exact" for line in axes.lines)]
     assert len(curves) == len([name for name in known if name != "log_partition"])
+    chains = axes_of(figure, "Magnetization of the model's chains")[0]
+    is_exact = any(line.get_label() == "exact" for line in chains.lines)
+    assert is_exact == (lattice.shape == (5, 6))
     assert re_dashes(evaluation.table(study)) > 0
 
 
@@ -191,9 +195,11 @@ def re_dashes(text):
 
 
 def test_bad_reports(study, tmp_path):
-    with pytest.raises(InputError, match="does not end in an image format"):
+    with pytest.raises(InputError, match="does not end in the name of a format; use .html"):
         report.report(study, tmp_path / "report.doc")
-    with pytest.raises(InputError, match="no trained model"):
+    with pytest.raises(InputError, match="does not end in an image format"):
+        report.check_output(tmp_path / "figure.html")
+    with pytest.raises(InputError, match="nothing to report on"):
         report.report(results.Study(), tmp_path / "report.png")
     assert not list(tmp_path.iterdir())
     (tmp_path / "there.png").touch()

@@ -1,15 +1,15 @@
-"""Figures of trained autoencoders: learning curves, latent space, generated configurations, observables."""
+"""Trained autoencoders: learning curves, latent space, generated configurations."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mcgen import figures, results, rng, vae
 from mcgen.errors import InputError
+from mcgen.report.parts import Panel, Section, on_axes
 from mcgen.results import Study
 
 # Rows of data in a latent plane, and configurations in a mosaic.
@@ -21,7 +21,7 @@ Tables = Sequence[tuple[float | None, np.ndarray]]
 
 
 def load_tables(study: Study, data: str | Path) -> Tables:
-    """Rows of data and their temperatures, for `draw`.
+    """Rows of data and their temperatures, for `sections`.
 
     Raises
     ------
@@ -47,8 +47,8 @@ def load_tables(study: Study, data: str | Path) -> Tables:
     return tables
 
 
-def draw(study: Study, tables: Tables = ()) -> Figure:
-    """The report of autoencoders as a matplotlib figure: a row of panels for each model, and the observables below.
+def sections(study: Study, tables: Tables = ()) -> list[Section]:
+    """One section for each model, or some of them.
 
     The panels are the learning curves; the KL divergence of each latent variable from the prior, in colour where it is
     active; the plane of the two latents with the largest one, with a point for each row at the mean of q(z | x), and
@@ -58,37 +58,34 @@ def draw(study: Study, tables: Tables = ()) -> Figure:
     Parameters
     ----------
     study : Study
-        With trained autoencoders.
+        With autoencoders.
     tables : sequence of (temperature or None, rows)
         Rows of data; see `load_tables`.
 
     Returns
     -------
-    Figure
+    list of Section
 
     Examples
     --------
     >>> import numpy as np
-    >>> from mcgen import report_vae, vae
+    >>> from mcgen import vae
+    >>> from mcgen.report import autoencoders
     >>> from mcgen.results import as_study
     >>> net = vae.VAE(n_features=4, hidden=(8,), n_latent=2, seed=0)
     >>> fit = vae.train(net, np.array([[0, 0, 1, 1], [1, 1, 0, 0]] * 20), epochs=2)
-    >>> len(report_vae.draw(as_study(fit)).subfigs)
-    1
+    >>> [panel.title for panel in autoencoders.sections(as_study(fit))[0].panels][:2]
+    ['Learning curves', '2 of 2 latents active']
     """
-    rows = figures.kept_rows(len(study.trained))
-    has_observables = figures.has_observables(study)
-    heights = [3.8] * len(rows) + [5.0] * has_observables
-    figure = Figure(figsize=(19, sum(heights)), layout="constrained")
-    FigureCanvasAgg(figure)
-    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for part, k in zip(parts, rows, strict=False):
-        fit, temperatures = study.trained[k], _temperatures(study, k)
-        part.suptitle(_title(fit.model, temperatures), fontsize=12, fontweight="bold")
-        _panels(part.subplots(1, 5), fit, temperatures, study.lattice, tables)
-    if has_observables:
-        figures.observables(parts[-1], study)
-    return figure
+    found = []
+    for k in figures.kept_rows(len(study.models)):
+        net, temperatures = study.models[k], _temperatures(study, k)
+        panels = []
+        if study.trained:
+            words = "The bound on -log p(x) is the reconstruction and the KL divergence together; lower is better."
+            panels.append(Panel("Learning curves", on_axes(learning_curve, study.trained[k]), words))
+        found.append(Section(_title(net, temperatures), panels + _of_model(net, temperatures, study.lattice, tables)))
+    return found
 
 
 def _temperatures(study: Study, k: int) -> tuple[float, ...]:
@@ -107,19 +104,17 @@ def _title(net: vae.Autoencoder | vae.VAE, temperatures: Sequence[float]) -> str
     return words + ", convolutional" * (net.convolution is not None)
 
 
-def _panels(panels: np.ndarray, fit: vae.Fit, temperatures: Sequence[float], lattice: object, tables: Tables) -> None:
-    curve, bars, plane, decoded, generated = panels
-    net = fit.model
-    learning_curve(curve, fit)
+def _of_model(
+    net: vae.Autoencoder | vae.VAE, temperatures: Sequence[float], lattice: object, tables: Tables
+) -> list[Panel]:
+    """What can be shown of a model alone; in its place, the words why not."""
+    obstacle = ""
     if not isinstance(net, vae.VAE):
-        for axes in (bars, plane, decoded, generated):
-            figures.say(axes, "an autoencoder has\nno distribution of latents")
-        return
-    conditions = _conditions(net, temperatures)
+        obstacle = "an autoencoder has\nno distribution of latents"
+    conditions = None if obstacle else _conditions(net, temperatures)
     if conditions is None:
-        for axes in (bars, plane, decoded, generated):
-            figures.say(axes, "the conditions that the model\nhas learned are not in the file")
-        return
+        obstacle = obstacle or "the conditions that the model\nhas learned are not in the file"
+        return [Panel("Latent variables", on_axes(figures.say, obstacle))]
     shown = conditions[figures.kept_rows(len(conditions))]
     states = [net.sample(MOST_POINTS // len(shown), rng.derive(0, n), one) for n, one in enumerate(shown)]
     source = [(one, rows) for temperature, rows in tables for one in _matching(net, temperature, temperatures)]
@@ -129,19 +124,39 @@ def _panels(panels: np.ndarray, fit: vae.Fit, temperatures: Sequence[float], lat
     condition = None if not net.n_conditions else np.repeat([one for one, _ in source], [len(r) for _, r in source], 0)
     mean, log_std = net.encode(x, condition)
     kl = np.array([vae.standard_gaussian_kl(mean[:, [k]], log_std[:, [k]]).mean() for k in range(net.n_latent)])
+    active = mean.var(axis=0) > vae.training.ACTIVE_VARIANCE
     used = np.argsort(-kl, kind="stable")[:2]
-    active_latents(bars, kl, mean.var(axis=0) > vae.training.ACTIVE_VARIANCE)
-    latent_plane(plane, mean, used, x.mean(axis=1, dtype=np.float64), words)
     tile = figures.tile_shape(net.n_features, lattice)
     middle = shown[len(shown) // 2]
-    decoded_plane(decoded, net, used, tile, middle)
-    if len(temperatures) > 1:
-        decoded.set_title(f"{decoded.get_title()}\nT = {middle[0]:g}", fontsize=10)
+    at = f", at T = {middle[0]:g}" if len(temperatures) > 1 else ""
     each = MOST_TILES // len(shown)
-    title = "Generated configurations" + "\nfrom the first temperature to the last" * (len(shown) > 1)
-    low, high = _range(net, x)
     image = figures.mosaic(np.concatenate([one[:each] for one in states]).astype(float), tile)
-    figures.show_mosaic(generated, image, title, "Greys", low, high, bar=False)
+    low, high = _range(net, x)
+    color = x.mean(axis=1, dtype=np.float64)
+    decoded = "Decoded along the latent" if len(used) == 1 else f"Decoded: latents {used[0]} across, {used[1]} up"
+    generated = "Configurations drawn from the model" + ", from the first temperature to the last" * (len(shown) > 1)
+    return [
+        Panel(
+            f"{active.sum()} of {len(kl)} latents active",
+            on_axes(active_latents, kl, active),
+            "What a latent says of a row; those in gray follow the prior and say nothing.",
+        ),
+        Panel(
+            f"Latent means of {words}",
+            on_axes(latent_plane, mean, used, color),
+            "A point for each row, at the mean of its latents: what the model tells apart lies apart.",
+        ),
+        Panel(
+            decoded + at,
+            on_axes(decoded_plane, net, used, tile, middle),
+            "Mean configurations at points of the plane, in steps of equal probability.",
+        ),
+        Panel(
+            "Generated configurations",
+            on_axes(figures.show_mosaic, image, "", "Greys", low, high, False),
+            f"{generated}; dark is large.",
+        ),
+    ]
 
 
 def _conditions(net: vae.VAE, temperatures: Sequence[float]) -> np.ndarray | None:
@@ -170,19 +185,23 @@ def learning_curve(axes: Axes, fit: vae.Fit) -> None:
     """Bound and reconstruction of training and validation rows, with their signs turned, and the KL divergence."""
     history = fit.history
     lines = []
-    for name, color, label in (("bound", "tab:red", "-bound"), ("reconstruction", "tab:blue", "-reconstruction")):
-        lines += axes.plot(history["epoch"], -history[name], color=color, label=label)
+    colors = {"bound": figures.ORANGE, "reconstruction": figures.BLUE}
+    for name, color in colors.items():
+        lines += axes.plot(history["epoch"], -history[name], color=color, label=f"-{name}")
         judged = -history[f"validation_{name}"]
         if np.isfinite(judged).any():
-            lines += axes.plot(history["epoch"], judged, color=color, linestyle="--", label=f"{label}, validation")
+            axes.plot(history["epoch"], judged, color=color, linestyle="--")
+    if np.isfinite(history["validation_bound"]).any():
+        lines.append(Line2D([], [], color=figures.BLACK, linestyle="--", label="dashed: validation rows"))
     other = axes.twinx()
-    lines += other.plot(history["epoch"], history["kl"], color="tab:gray", linewidth=1, label="KL(q || prior), right")
-    other.set_ylabel("KL divergence, nats", color="tab:gray")
-    other.tick_params(axis="y", colors="tab:gray")
+    gray = figures.GRAY
+    lines += other.plot(history["epoch"], history["kl"], color=gray, linewidth=1, label="KL(q || prior), right")
+    other.set_ylabel("KL divergence (nats)", color=gray)
+    other.tick_params(axis="y", colors=gray)
     axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("nats per row")
-    axes.set_title("Learning curves", fontsize=10)
-    axes.legend(handles=lines, fontsize=7)
+    figures.legend(axes, lines)
 
 
 def active_latents(axes: Axes, kl: np.ndarray, active: np.ndarray) -> None:
@@ -190,25 +209,23 @@ def active_latents(axes: Axes, kl: np.ndarray, active: np.ndarray) -> None:
     axes.bar(np.arange(len(kl)), kl, color=np.where(active, figures.COLORS["model"], "lightgray"))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("latent")
-    axes.set_ylabel("KL divergence, nats")
-    axes.set_title(f"{active.sum()} of {len(kl)} latents active", fontsize=10)
+    axes.set_ylabel("KL divergence (nats)")
 
 
-def latent_plane(axes: Axes, mean: np.ndarray, used: np.ndarray, color: np.ndarray, words: str) -> None:
+def latent_plane(axes: Axes, mean: np.ndarray, used: np.ndarray, color: np.ndarray) -> None:
     """Rows at their latent means; with one latent, against what is the colour otherwise."""
     y = mean[:, used[1]] if len(used) > 1 else color
-    points = axes.scatter(mean[:, used[0]], y, c=color, s=4, cmap="coolwarm")
+    points = axes.scatter(mean[:, used[0]], y, c=color, s=4, cmap="viridis", rasterized=True)
     axes.set_xlabel(f"latent {used[0]}")
     axes.set_ylabel(f"latent {used[1]}" if len(used) > 1 else "mean of the features")
-    axes.set_title(f"Latent means of {words}", fontsize=10)
-    axes.figure.colorbar(points, ax=axes, label="mean of the features", shrink=0.8)
+    bar = axes.figure.colorbar(points, ax=axes, label="mean of the features", shrink=0.8)
+    bar.solids.set_rasterized(True)
 
 
 def decoded_plane(
     axes: Axes, net: vae.VAE, used: np.ndarray, tile: tuple[int, int], condition: np.ndarray | None
 ) -> None:
     """Means decoded from a grid in the plane of two latents, or along the only one."""
-    title = "Decoded along the latent" if len(used) == 1 else f"Decoded: latents {used[0]} across, {used[1]} up"
     if len(used) == 1:
         means = vae.traversal(net, values=np.linspace(-2.0, 2.0, GRID), condition=condition)
     else:
@@ -216,4 +233,4 @@ def decoded_plane(
         means = grid.transpose(1, 0, 2)[::-1].reshape(GRID * GRID, -1)  # rows of the image go down
     low, high = _range(net, means)
     image = figures.mosaic(means.astype(float), tile, GRID)
-    figures.show_mosaic(axes, image, title, "Greys", low, high, bar=False)
+    figures.show_mosaic(axes, image, "", "Greys", low, high, bar=False)
