@@ -22,9 +22,11 @@ def kept_rows(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, MOST_ROWS)).round().astype(int))
 
 
-def plain(text: object) -> str:
+def plain(text: object, longest: int = 200) -> str:
     """Text of a file as it is to be drawn: no formulas, no control characters, not too long."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in str(text)[:200])
+    text = str(text)
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return printable.replace("$", r"\$")
 
 

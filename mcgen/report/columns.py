@@ -50,7 +50,7 @@ def _points(axes: Axes, values: np.ndarray, errors: np.ndarray, x: np.ndarray | 
     places = np.arange(1, len(values) + 1) if x is None else x
     axes.errorbar(places, values, errors, fmt="o", markersize=4, capsize=3, color=figures.COLORS["model"])
     axes.set_xlabel(label)
-    axes.set_ylabel(figures.plain(words))
+    axes.set_ylabel(figures.plain(words, 40))
 
 
 def _words(name: str) -> str:

@@ -97,7 +97,7 @@ def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
     handles, other = [], axes
     if evaluated.any():
         kl = history["kl_divergence"][evaluated]
-        label = f"exact KL({figures.plain(trained.settings.get('kl_reference', 'truth'))} || model), left"
+        label = f"exact KL({figures.plain(trained.settings.get('kl_reference', 'truth'), 12)} || model), left"
         handles += axes.plot(epoch[evaluated], kl, "o-", color=color, markersize=3, label=label)
         if kl.min() > 0 and kl.max() > 3 * kl.min():
             axes.set_yscale("log")

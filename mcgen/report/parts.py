@@ -110,7 +110,7 @@ def figure(report: Report) -> Figure:
         n_rows, n_columns = _grid(section)
         cells = part.subfigures(n_rows, n_columns, squeeze=False).ravel()
         for cell, panel in zip(cells, section.panels, strict=False):
-            cell.suptitle(figures.plain(panel.title), fontsize=10)
+            cell.suptitle(figures.plain(panel.title, 60), fontsize=10)
             panel.draw(cell)
     return page
 

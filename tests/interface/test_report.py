@@ -195,7 +195,7 @@ def re_dashes(text):
 
 
 def test_bad_reports(study, tmp_path):
-    with pytest.raises(InputError, match="does not end in the name of a format; use .html"):
+    with pytest.raises(InputError, match="does not end in the name of a format"):
         report.report(study, tmp_path / "report.doc")
     with pytest.raises(InputError, match="does not end in an image format"):
         report.check_output(tmp_path / "figure.html")
