@@ -37,10 +37,11 @@ def sections(study: Study) -> list[Section]:
     captions = {"Exact values and likelihoods": study.exact, "Other quantities": others}
     tables = [table(caption, columns, labels) for caption, columns in captions.items() if columns]
     measured = [name for name in others if f"{name}_error" in others and len(others[name]) > 1]
+    measured = [] if has_observables(study) else measured[:MOST_PANELS]
     x = np.array(study.temperatures) if len(study.temperatures) > 1 else None
     axis = "number" if x is None else figures.symbols(temperature_label(study.lattice))
     panels = []
-    for name in measured[:MOST_PANELS]:
+    for name in measured:
         drawing = on_axes(_points, others[name], others[f"{name}_error"], x, axis, _words(name))
         panels.append(Panel(capitalized(_words(name)), drawing, "With one standard error."))
     return [Section("Numbers", panels, tables)] if tables else []

@@ -51,11 +51,13 @@ def _sections(study: Study, tables: autoencoders.Tables) -> list[Section]:
         title = "Observables: exact, of the data, and of states drawn from the model"
         sources = (observables.DATA, observables.MODEL)
         sections.append(observables.section(study.lattice, study.temperatures, study.observables, sources, title))
-    if study.samples and isinstance(study.samples[0], ising.Samples):
-        sections += lattices.sections(study.samples)
-    elif study.samples:
-        sections += chains.sections(study)
-    return sections + columns.sections(study)
+    of_samples = []
+    if study.samples:
+        room = lattices if isinstance(study.samples[0], ising.Samples) else chains
+        of_samples = room.sections(study)
+    # What a training was made from is no news on its figure.
+    sections += [section._replace(is_detail=bool(study.trained)) for section in of_samples]
+    return sections + [section._replace(is_detail=bool(sections)) for section in columns.sections(study)]
 
 
 def _summary(study: Study) -> list[str]:

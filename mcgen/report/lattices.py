@@ -10,6 +10,7 @@ from mcgen.ising.exact import transfer
 from mcgen.report import observables as table
 from mcgen.report import series
 from mcgen.report.parts import Panel, Section, Table, on_axes
+from mcgen.results import Study
 
 MOST_STATES = 25
 # Exact distributions of the energy reach so many sites of a torus, those of M so many multiplications.
@@ -17,12 +18,13 @@ MOST_SITES, MOST_MULTIPLICATIONS = 1024, 1e9
 MONTE_CARLO = table.Source("data", "Monte Carlo", figures.COLORS["data"], "o")
 
 
-def sections(runs: tuple[ising.Samples, ...]) -> list[Section]:
+def sections(study: Study) -> list[Section]:
     """Observables of all temperatures, one section for each of them, or some, and the exchange between them.
 
     The states of a run may be fewer than its energies: some of the last draw are shown. Warns of chains that remember
     their start, disagree, are too short, hardly swapped, or miss an exact value: for the caller to gather.
     """
+    runs = study.samples
     lattice = runs[0].lattice
     temperatures = [run.temperature for run in runs]
     summaries = [observables.summary(run, lattice, run.temperature) for run in runs]

@@ -45,10 +45,11 @@ def _panels(study: Study, k: int) -> list[Panel]:
         title = "States of the model's chains"
         words = "Drawn by the Markov chains of the training, after its last step."
         panels.append(Panel(title, on_axes(state_images, states, model, lattice), words))
-    kept = trained.trajectory if trained is not None else ()
-    title = "Singular values of the weights" + " of stored models" * bool(kept)
-    words = "Each mode that is learned is a singular value that rises out of the others."
-    panels.append(Panel(title, on_axes(singular_values, kept or (model,)), words))
+    kept = (model,) if trained is None else trained.trajectory
+    if kept:
+        title = "Singular values of the weights" + " of stored models" * (trained is not None)
+        words = "Each mode that is learned is a singular value that rises out of the others."
+        panels.append(Panel(title, on_axes(singular_values, kept), words))
     return panels
 
 
@@ -114,6 +115,7 @@ def learning_curve(axes: Axes, trained: rbm.Trained) -> None:
     handles += other.plot(epoch, history["reconstruction_error"], color=GRAY, linewidth=1, label=words)
     other.set_ylabel("squared error per unit", color=GRAY)
     other.tick_params(axis="y", colors=GRAY)
+    other.ticklabel_format(axis="y", style="plain", useOffset=False)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     figures.legend(axes, handles)

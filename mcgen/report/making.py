@@ -22,9 +22,9 @@ def report(
     Of samples: observables against the temperature, configurations, chains, distributions, and swaps along a ladder. Of
     trained RBMs: the learning curve, how the chains of the training mixed, the probability of every state in the model
     against the truth (or, where states cannot be enumerated, the magnetisation), the weights of each hidden unit as an
-    image of the lattice, states drawn from the model, and the singular values of the weights, along the stored models
-    if there are any. Of autoencoders: the learning curves, the latents in use, two of them in a plane, this plane
-    decoded, and generated configurations. Other tables are shown as such.
+    image of the lattice, states drawn from the model, and the singular values of the weights along stored models. Of
+    autoencoders: the learning curves, the latents in use, two of them in a plane, this plane decoded, and generated
+    configurations. Other tables are shown as such.
 
     A page has tables of the numbers and of where the file came from besides, and needs no other file and no network.
     Both begin with what a person should know before believing the results: runs that were interrupted, chains that

@@ -44,11 +44,19 @@ class Table(NamedTuple):
 
 
 class Section(NamedTuple):
-    """Panels and tables that belong together."""
+    """Panels and tables that belong together.
+
+    title : str
+    panels : sequence of Panel
+    tables : sequence of Table
+    is_detail : bool
+        Whether it is left out of the figure, and shown on the page only.
+    """
 
     title: str
     panels: Sequence[Panel] = ()
     tables: Sequence[Table] = ()
+    is_detail: bool = False
 
 
 class Report(NamedTuple):
@@ -98,7 +106,7 @@ def figure(report: Report) -> Figure:
     >>> len(page.subfigs), len(page.subfigs[1].subfigs)
     (2, 6)
     """
-    shown = [section for section in report.sections if section.panels]
+    shown = [section for section in report.sections if section.panels and not section.is_detail]
     lines = _lines(report)
     heights = [0.45 + LINE * len(lines)] + [_height(section) for section in shown]
     page = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
