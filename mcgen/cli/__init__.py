@@ -71,7 +71,7 @@ def parser() -> Parser:
     report.add_argument("file", help="any HDF5 file written by mcgen")
     words = "of VAEs: rows of data to show in the latent plane (default: configurations that the model generates)"
     report.add_argument("--data", default=None, help=words)
-    output_arguments(report, ending=".png")
+    output_arguments(report, ending=".html")
     run.add_command(rooms)
     command(rooms, "info", _info, "Print versions, devices and libraries.", "mcgen info")
     return top

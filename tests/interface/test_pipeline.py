@@ -88,7 +88,7 @@ def test_the_same_settings_give_the_same_bytes(folder, capsys):
     names += ["rbm.evaluate", "vae.train", "report"]
     assert re.findall(r"^\[(.*)\]$", out, re.MULTILINE) == names
     first = folder / "study"
-    endings = {"ising-exact": "txt", "rbm-evaluate": "txt", "report": "png"}
+    endings = {"ising-exact": "txt", "rbm-evaluate": "txt", "report": "html"}
     files = {f"{name.replace('.', '-')}" for name in names}
     assert {path.name for path in first.iterdir()} == {f"{n}.{endings.get(n, 'h5')}" for n in files} | {"pipeline.toml"}
     # What a stage prints is kept, below what made it.
