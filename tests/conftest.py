@@ -21,8 +21,9 @@ FILES = """
     exact/test_vae_model exact/test_vae_training exact/test_vae_latent exact/test_vae_likelihood exact/test_gaussian
     interface/test_vae_files interface/test_vae_cli interface/test_vae_scripts exact/test_rng twins/test_compile
     interface/test_scripts interface/test_documentation twins/test_threads twins/test_simulator
-    interface/test_results interface/test_report interface/test_report_page interface/test_errors * interface/test_cli interface/test_logz
-    interface/test_pipeline interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory
+    interface/test_results interface/test_report interface/test_report_page interface/test_errors *
+    interface/test_cli interface/test_logz interface/test_pipeline
+    interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory
     interface/test_benchmark_learning interface/test_coverage_script interface/test_couplings_script
     interface/test_benchmark_rbm twins/test_gibbs_cuda exact/test_maximum_likelihood exact/test_natural_gradient
     exact/test_symmetry exact/test_couplings exact/test_training_starts exact/test_training_options
