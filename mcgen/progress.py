@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from mcgen import interruption
+
 Result = TypeVar("Result")
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -20,6 +22,7 @@ class _Lines:
         self.start = self.last = time.monotonic()
 
     def update(self, n: int) -> None:
+        interruption.look_at_the_clock()
         self.done += n
         now = time.monotonic()
         if now - self.last >= SECONDS_BETWEEN_LINES and self.done > self.initial:
@@ -36,8 +39,16 @@ class _Lines:
         pass
 
 
+class _Bar(tqdm):
+    """A bar that looks at the clock."""
+
+    def update(self, n: int = 1) -> bool | None:
+        interruption.look_at_the_clock()
+        return super().update(n)
+
+
 def progress(total: int, label: str, shown: bool, initial: int = 0) -> "tqdm | _Lines":
-    """A context manager with `update(n)`, for `total` pieces of work, of which `initial` are done already.
+    """A context manager with `update(n)`, which also ends the work before a time limit, for `total` pieces of work, of which `initial` are done already.
 
     Examples
     --------
@@ -47,7 +58,7 @@ def progress(total: int, label: str, shown: bool, initial: int = 0) -> "tqdm | _
     """
     if shown and not sys.stderr.isatty():
         return _Lines(total, label, initial)
-    return tqdm(total=total, initial=initial, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
+    return _Bar(total=total, initial=initial, desc=label, disable=not shown, leave=False, dynamic_ncols=True)
 
 
 def until_interrupted(

@@ -108,6 +108,8 @@ class Replicas:
     [0.333]
     """
 
+    KEPT = ("n_rounds", "n_counted", "round_trips", "_replica_at", "_last_end", "_accepted", "_attempted")
+
     def __init__(self, n_places: int, n_chains: int):
         self.n_rounds = 0
         self._replica_at = np.repeat(np.arange(n_places)[:, None], n_chains, axis=1)

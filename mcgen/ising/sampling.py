@@ -1,19 +1,19 @@
 """Monte Carlo sampling of the Ising model."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numba
 import numpy as np
 
 from mcgen import backend, checks, rng, stats
+from mcgen.blocks import Blocks, Plan
 from mcgen.errors import InputError
 from mcgen.ising.exact import transfer
 from mcgen.ising.lattice import Ising
 from mcgen.ising.methods import KERNELS, MOVES, choose_walkers, make_walkers
 from mcgen.ising.tempering import Exchange, TemperingWalkers
 from mcgen.ising.walkers import Draws
-from mcgen.progress import progress as progress_bar
 
 METHODS = (*MOVES, "tempering", "exact")
 
@@ -245,19 +245,21 @@ def stream(
     kernel: str = "auto",
     moves: str = "metropolis",
     ladder: str = "adaptive",
-) -> Iterator[Samples | list[Samples]]:
+    resume: dict | None = None,
+) -> Blocks[Samples | list[Samples]]:
     """Draw the states that `sample` draws, in blocks of at most 64 MB, for runs that do not fit into memory.
 
     A single draw of all chains is never divided; method="exact" draws everything in one block.
 
-    Arguments and errors are those of `sample`, but that only tempering takes several temperatures. All arguments are
-    checked before the iterator is returned.
+    Arguments and errors are those of `sample`, but that only tempering takes several temperatures, and for `resume`: the
+    state of an earlier stream with the same arguments, from which the draws go on as if it had never ended. All
+    arguments are checked before the iterator is returned.
 
     Returns
     -------
-    iterator of Samples, or of lists of Samples for tempering
+    Blocks, an iterator of Samples, or of lists of Samples for tempering
         Each with the next draws of all chains. How draws are divided into blocks is of no meaning. `flip_rate` and
-        `exchange` are those of the run so far.
+        `exchange` are those of the run so far. Its method `state()` gives what the next block goes on from.
 
     Examples
     --------
@@ -265,6 +267,16 @@ def stream(
     >>> blocks = ising.stream(ising.Ising((4, 4)), temperature=2.269, n_draws=50, seed=7)
     >>> sum(block.energy.shape[1] for block in blocks)
     50
+
+    A stream that goes on where another one was left:
+
+    >>> settings = {"n_chains": 8, "n_draws": 20, "thin": 1, "burn_in": 10, "seed": 7}
+    >>> first = ising.stream(ising.Ising((4, 4)), 2.269, **settings)
+    >>> for _ in first.burn_in():
+    ...     pass
+    >>> second = ising.stream(ising.Ising((4, 4)), 2.269, **settings, resume=first.state())
+    >>> bool((next(first).energy == next(second).energy).all())
+    True
     """
     checks.choice("method", method, METHODS)
     if np.ndim(temperature) == 1 and method != "tempering":
@@ -291,79 +303,55 @@ def stream(
         state = _initial_states(lattice, n_chains, initial, seed)
         states = np.repeat(state[None], len(temperatures), axis=0)
         n_sweeps = burn_in
+        known = None if resume is None or method != "tempering" else resume["walkers"]["_ladder"]
         if method == "tempering":
             if device != "cpu":
                 raise InputError("method='tempering' runs on the CPU only; use device='cpu'")
-            walkers = TemperingWalkers(lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel)
+            walkers = TemperingWalkers(lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel, known)
         else:
             walkers = make_walkers(lattice, temperatures, states, method, seed, target, kernel)
-    draws = _draws(
-        walkers, lattice, len(temperatures), n_chains, n_draws, thin, n_sweeps, keep_states, method, progress
-    )
-
-    def blocks() -> Iterator[Samples | list[Samples]]:
-        for block in draws:
-            report = walkers.report()
-            runs = [
-                Samples(
-                    states=block.states[k].reshape(n_chains, -1, *lattice.shape),
-                    energy=block.energy[k],
-                    magnetization=block.magnetization[k],
-                    temperature=float(temperatures[k]),
-                    flip_rate=float(report["flip_rate"][k]),
-                    kernel=walkers.kernel_name,
-                    exchange=report.get("exchange"),
-                    **common,
-                )
-                for k in range(len(temperatures))
-            ]
-            yield runs if np.ndim(temperature) == 1 else runs[0]
-            del block, runs  # before the next block is drawn
-
-    return blocks()
-
-
-def _draws(
-    walkers: object,
-    lattice: Ising,
-    n_temperatures: int,
-    n_chains: int,
-    n_draws: int,
-    thin: int,
-    burn_in: int,
-    keep_states: bool,
-    method: str,
-    progress: bool,
-) -> Iterator[Draws]:
-    """Burn in, then draw, in pieces short enough for progress, Ctrl-C and memory."""
-    sites = n_temperatures * n_chains * lattice.n_sites
+    sites = len(temperatures) * n_chains * lattice.n_sites
     per_call = SECONDS_PER_CALL * walkers.updates_per_second * numba.get_num_threads()
-    sweeps_per_call = max(1, int(per_call / sites))
-    most_draws = max(1, min(sweeps_per_call // thin, BYTES_PER_BLOCK // (sites if keep_states else 16)))
+    sweeps_at_once = max(1, int(per_call / sites))
+    draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // (sites if keep_states else 16)))
     if method == "exact":
-        most_draws = n_draws
-    with progress_bar(burn_in + n_draws * thin, f"{method}, {lattice.n_sites} sites", progress) as bar:
-        for first in range(0, burn_in, sweeps_per_call):
-            n_now = min(sweeps_per_call, burn_in - first)
-            walkers.burn_in(n_now)
-            bar.update(n_now)
-        for first in range(0, n_draws, most_draws):
-            n_now = min(most_draws, n_draws - first)
-            yield walkers.draw(n_now, thin, keep_states)  # held by whoever takes it alone
-            bar.update(n_now * thin)
+        draws_at_once = n_draws
+    label = f"{method}, {lattice.n_sites} sites"
+    plan = Plan(n_sweeps, thin, n_draws, sweeps_at_once, draws_at_once, label, progress)
+
+    def draw(n_now: int, thin: int) -> Samples | list[Samples]:
+        draws = walkers.draw(n_now, thin, keep_states)
+        report = walkers.report()
+        runs = [
+            Samples(
+                states=draws.states[k].reshape(n_chains, -1, *lattice.shape),
+                energy=draws.energy[k],
+                magnetization=draws.magnetization[k],
+                temperature=float(temperatures[k]),
+                flip_rate=float(report["flip_rate"][k]),
+                kernel=walkers.kernel_name,
+                exchange=report.get("exchange"),
+                **common,
+            )
+            for k in range(len(temperatures))
+        ]
+        return runs if np.ndim(temperature) == 1 else runs[0]
+
+    return Blocks(walkers, plan, draw, resume)
 
 
 class _ExactDraws:
     """Independent draws in the clothes of walkers."""
 
     updates_per_second = 1e6
+    KEPT = ()
 
     def __init__(self, lattice: Ising, temperature: float, n_chains: int, seed: int, device: str):
         transfer.check(lattice, transfer.MOST_SAMPLE_BITS)
         self.kernel_name = "transfer"
         self._arguments = lattice, temperature, n_chains, seed, device
 
-    def draw(self, n_draws: int, thin: int, keep_states: bool) -> Draws:
+    def draw(self, n_draws: int, thin: int, keep_states: bool = True) -> Draws:
         """All draws at once."""
         lattice, temperature, n_chains, seed, device = self._arguments
         states = transfer.sample(lattice, temperature, n_chains * n_draws, seed, device)

@@ -159,12 +159,16 @@ class TemperingWalkers:
         Sweeps of burn-in: there are no swaps in its first half.
     ladder : {"adaptive", "fixed"}
     kernel : {"auto", "bit-sliced", "single-flip"}
+    known : float64, shape (n_all,), optional
+        The ladder that another run with these arguments has found, in place of finding it again.
 
     Raises
     ------
     InputError
         If there are fewer than two temperatures, two are equal, or the ladder would be too long.
     """
+
+    KEPT = ("_ladder", "_walkers", "_replicas", "_without_swaps")  # see `mcgen.states`
 
     def __init__(
         self,
@@ -177,6 +181,7 @@ class TemperingWalkers:
         n_burn_in: int,
         ladder: str = "adaptive",
         kernel: str = "auto",
+        known: np.ndarray | None = None,
     ):
         temperatures = np.asarray(temperatures, np.float64)
         if len(np.unique(temperatures)) < max(2, len(temperatures)):
@@ -186,7 +191,10 @@ class TemperingWalkers:
             )
         checks.choice("ladder", ladder, ("adaptive", "fixed"))
         order = np.argsort(temperatures)
-        if ladder == "adaptive":
+        if known is not None:
+            self._ladder = checks.finite_array("the ladder", known, (None,))
+            states = np.repeat(states[:1], len(known), axis=0)
+        elif ladder == "adaptive":
             self._ladder, states = adapted_ladder(
                 lattice, temperatures[order], states[order], moves, rng.derive(seed, 1), target, kernel
             )

@@ -64,6 +64,7 @@ class SpinWalkers:
     """
 
     kernel_name = "single-flip"
+    KEPT = ("_states", "_flips", "_n_sweeps")  # see `mcgen.states`
     # Updates a second and core, in the order of magnitude: calls are cut to fractions of a second by it.
     updates_per_second = 1e8
 

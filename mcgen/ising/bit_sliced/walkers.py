@@ -62,6 +62,7 @@ class BitSlicedWalkers:
     """
 
     kernel_name = "bit-sliced"
+    KEPT = ("_words", "_flips", "_n_sweeps")  # see `mcgen.states`
     updates_per_second = 3e9
 
     def __init__(

@@ -107,6 +107,8 @@ class ClusterWalkers:
     [2.0, 16.0]
     """
 
+    KEPT = ("states", "n_sweeps", "_clusters_per_sweep", "_windows", "_counts", "_n_counted")  # see `mcgen.states`
+
     def __init__(
         self,
         lattice: Ising,

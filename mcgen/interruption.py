@@ -1,0 +1,104 @@
+"""What ends long work before it is complete: Ctrl-C, SIGTERM, and the end of the time that it was given.
+
+All three are a `KeyboardInterrupt` to the work, which keeps what is done, as after Ctrl-C. The time is looked at
+wherever progress is made: `mcgen.progress` calls `look_at_the_clock` after every piece of work.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+# Exit statuses: after Ctrl-C, and after SIGTERM, as shells have it (128 plus the number of the signal); after the time
+# limit that of a temporary failure (EX_TEMPFAIL of sysexits.h): try again.
+AFTER_CTRL_C, AFTER_SIGTERM, AFTER_TIME_LIMIT = 130, 143, 75
+# Pieces of work do not all take the same time: so much longer than the longest so far may the next one be.
+ALLOWANCE = 1.5
+# For what a program does at its end.
+SECONDS_AT_THE_END = 1.0
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The next piece of work would not have ended before the time limit."""
+
+
+class _Clock:
+    """The time limit of this process, and the longest piece of work so far."""
+
+    def __init__(self) -> None:
+        self.status, self.end, self.reserve = AFTER_CTRL_C, None, 0.0
+        self.last, self.longest = time.monotonic(), 0.0
+
+
+_clock = _Clock()
+
+
+@contextlib.contextmanager
+def handled(time_limit: float | None = None) -> Iterator[None]:
+    """SIGTERM ends the work in the `with` statement as Ctrl-C does, and so does the time limit, before it is over.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds since the process began, as far as it has used them: the time before this call is its CPU time.
+
+    Examples
+    --------
+    >>> import signal
+    >>> from mcgen import interruption
+    >>> try:
+    ...     with interruption.handled():
+    ...         signal.raise_signal(signal.SIGTERM)
+    ... except KeyboardInterrupt:
+    ...     print(interruption.exit_status())
+    143
+    """
+    global _clock  # noqa: PLW0603 - one process, one clock
+    _clock = _Clock()
+    if time_limit is not None:
+        _clock.end = _clock.last - time.process_time() + time_limit
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        _clock.end = None
+
+
+def exit_status() -> int:
+    """The exit status of a command whose work was interrupted: 130, 143 after SIGTERM, 75 after the time limit."""
+    return _clock.status
+
+
+def reserve(seconds: float) -> None:
+    """Keep so much time for what has to be done when the work is interrupted."""
+    _clock.reserve = seconds
+
+
+def look_at_the_clock() -> None:
+    """Between two pieces of work: raise `OutOfTime` if the next one might not end before the time limit.
+
+    Raises
+    ------
+    OutOfTime
+        If what is left is less than 1.5 times the longest piece so far and the reserve. It is raised once.
+    """
+    now = time.monotonic()
+    _clock.longest, _clock.last = max(_clock.longest, now - _clock.last), now
+    if _clock.end is None or now + ALLOWANCE * _clock.longest + _clock.reserve + SECONDS_AT_THE_END < _clock.end:
+        return
+    _clock.end, _clock.status = None, AFTER_TIME_LIMIT
+    raise OutOfTime("the time limit is near: stopped; nothing was written")
+
+
+def _terminate(*_: object) -> None:
+    _clock.status = AFTER_SIGTERM
+    raise Terminated("terminated; nothing was written")
