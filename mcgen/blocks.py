@@ -80,6 +80,11 @@ class Blocks(Generic[Block]):
             states.put_back(walkers, resume["walkers"])
         self._pieces = self._work()
 
+    @property
+    def n_missing(self) -> int:
+        """Draws of each chain that are still to come."""
+        return self._plan.n_draws - self.n_drawn
+
     def __iter__(self) -> Iterator[Block]:
         return self
 

@@ -58,7 +58,7 @@ def handled(time_limit: float | None = None) -> Iterator[None]:
     ...     print(interruption.exit_status())
     143
     """
-    global _clock  # noqa: PLW0603 - one process, one clock
+    global _clock
     _clock = _Clock()
     if time_limit is not None:
         _clock.end = _clock.last - time.process_time() + time_limit

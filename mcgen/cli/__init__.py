@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from mcgen import interruption
 from mcgen.cli import blas_kernels, ising, rbm, run, vae
 from mcgen.cli.arguments import Parser, command, output_arguments
 from mcgen.errors import McgenError
@@ -26,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, 2 after an error that a message explains, 130 after Ctrl-C.
+        Exit status: 0, 2 after an error that a message explains, 130 after Ctrl-C, 143 after SIGTERM, 75 after the
+        time limit: try again, with --resume.
 
     Examples
     --------
@@ -46,13 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     warnings.showwarning = _show_warning
     try:
-        return arguments.run(arguments) or 0
+        with interruption.handled(getattr(arguments, "time_limit", None)):
+            return arguments.run(arguments) or 0
     except McgenError as error:
         print(f"mcgen: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         print(f"mcgen: {str(interrupt) or 'interrupted; nothing was written'}", file=sys.stderr)
-        return 130
+        return interruption.exit_status()
 
 
 def _show_warning(message: Warning, *_: object, **__: object) -> None:

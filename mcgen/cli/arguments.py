@@ -1,6 +1,7 @@
 """What the commands have in common: their parser, arguments that several take, words that several print."""
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -89,6 +90,44 @@ def output_arguments(command: Parser, ending: str = ".h5") -> None:
     """Where the results go; pipelines name files with this ending."""
     command.add_argument("--output", required=True, help="file to write").ending = ending
     command.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+
+
+def survival_arguments(command: Parser) -> None:
+    """How a run goes on that was killed, and when it stops."""
+    add = command.add_argument
+    words = "go on where the run with this output was killed or stopped; without such a run, begin"
+    add("--resume", action="store_true", help=words)
+    words = "seconds between checkpoints, in the file OUTPUT.part, which opens like any other"
+    add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=words)
+    time_limit_argument(command)
+
+
+def time_limit_argument(command: Parser) -> None:
+    """When a run stops."""
+    words = "stop, with what is done kept, before so much time is over: seconds, [H:]MM:SS or D-HH:MM:SS"
+    command.add_argument("--time-limit", type=seconds, default=None, metavar="TIME", help=words)
+
+
+def seconds(words: str) -> float:
+    """A time as schedulers write it, in seconds.
+
+    Examples
+    --------
+    >>> from mcgen.cli.arguments import seconds
+    >>> seconds("3600"), seconds("1:30"), seconds("1:00:00"), seconds("2-12:00:00")
+    (3600.0, 90.0, 3600.0, 216000.0)
+    """
+    days, _, rest = words.rpartition("-")
+    parts = rest.split(":")
+    try:
+        if len(parts) > 3 or not all(parts):
+            raise ValueError
+        total = 86400.0 * int(days or 0) + sum(float(part) * 60**k for k, part in enumerate(reversed(parts)))
+        if not 0 < total < math.inf:
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{words} is no time; give seconds, MM:SS, H:MM:SS or D-HH:MM:SS") from None
+    return total
 
 
 def configuration(arguments: argparse.Namespace) -> dict:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mcgen import interruption
 from mcgen.cli.arguments import (
     Parser,
     check_sampling,
@@ -17,6 +18,7 @@ from mcgen.cli.arguments import (
     refuse_unless,
     sampling_arguments,
     sampling_settings,
+    survival_arguments,
 )
 from mcgen.errors import FileError
 
@@ -40,6 +42,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     add("--ladder", default=None, help="of tempering: adaptive, with temperatures added, or fixed (default: adaptive)")
     add("--no-states", action="store_true", help="keep energies and magnetisations only")
     output_arguments(sample)
+    survival_arguments(sample)
     exact = command(
         ising, "exact", _exact, "Print exact thermodynamics, by the quickest method that can.",
         "mcgen ising exact --shape 8 8 --temperature 2.269", _check_exact,
@@ -98,11 +101,12 @@ def _sample(arguments: argparse.Namespace) -> int:
     file = stopped = None
     try:
         with results.stream_samples(
-            arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments)
-        ) as file:
-            for k, (temperature, seed) in enumerate(runs):
-                for block in ising.stream(lattice, temperature, seed=seed, **settings):
-                    file.append(block)
+            arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments),
+            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume,
+        ) as file:  # fmt: skip
+            first = file.n_complete if len(runs) == len(temperatures) else int(file.n_complete > 0)
+            for k, (temperature, seed) in enumerate(runs[first:]):
+                draw(file, ising.stream(lattice, temperature, seed=seed, **settings, resume=file.state))
                 if k == 0:
                     print(_how(file.runs[0], settings["moves"]))
                 _report(file.runs)
@@ -119,7 +123,15 @@ def _sample(arguments: argparse.Namespace) -> int:
     print(f"wrote {arguments.output}" + f", interrupted: {missing}" * (stopped is not None))
     if isinstance(stopped, FileError):
         raise stopped
-    return 130 if stopped else 0
+    return interruption.exit_status() if stopped else 0
+
+
+def draw(file, blocks) -> None:  # noqa: ANN001 - the rooms are imported late
+    """Write the blocks of a stream as they come, with checkpoints before and between them."""
+    for _ in blocks.burn_in():
+        file.checkpoint(blocks)
+    for block in blocks:
+        file.append(block, blocks)
 
 
 def _settings(arguments: argparse.Namespace) -> dict:

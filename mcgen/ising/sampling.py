@@ -307,7 +307,9 @@ def stream(
         if method == "tempering":
             if device != "cpu":
                 raise InputError("method='tempering' runs on the CPU only; use device='cpu'")
-            walkers = TemperingWalkers(lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel, known)
+            walkers = TemperingWalkers(
+                lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel, known
+            )
         else:
             walkers = make_walkers(lattice, temperatures, states, method, seed, target, kernel)
     sites = len(temperatures) * n_chains * lattice.n_sites

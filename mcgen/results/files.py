@@ -20,15 +20,21 @@ BYTES_TO_FINISH = 1 << 22
 
 
 @contextlib.contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, beside: Path | None = None) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to `path` when all went well, removed otherwise.
+
+    Parameters
+    ----------
+    path : Path
+    beside : Path, optional
+        Another place to write to, on the same disk.
 
     Raises
     ------
     FileError
         If writing fails.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial") if beside is None else beside
     try:
         yield beside
         with beside.open("rb") as file:
@@ -82,18 +88,22 @@ def check_room(file: h5py.File, n_bytes: int) -> None:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the end of the `with` statement: h5py ignores exceptions in places, and it would get lost."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
-        yield  # Ctrl-C is not raised here
+    """Ctrl-C and SIGTERM wait until the end of the `with` statement: h5py ignores exceptions in places."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in signals}
+    if threading.current_thread() is not threading.main_thread() or None in handlers.values():
+        yield  # they are not raised here
         return
     caught = []
-    handler = signal.signal(signal.SIGINT, lambda *arguments: caught.append(arguments))
+    for number in signals:
+        signal.signal(number, lambda number, frame: caught.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if caught:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(caught[0])
 
 
 def sign(file: h5py.File, configuration: dict, status: str) -> None:

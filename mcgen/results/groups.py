@@ -75,7 +75,7 @@ class Group:
     def __init__(self, file: h5py.File, name: str, axis: str = ""):
         self.hdf = file.create_group(name)
         self.axis = axis
-        self._dimensions: dict[str, tuple[str, ...]] = {}
+        self.dimensions: dict[str, tuple[str, ...]] = {}
 
     def create(
         self,
@@ -87,8 +87,13 @@ class Group:
         filters: dict | None = None,
     ) -> h5py.Dataset:
         """An empty dataset; dimensions, shape and chunks with the leading axis, where there is one."""
-        self._dimensions[name] = dimensions
+        self.dimensions[name] = dimensions
         return self.hdf.create_dataset(name, shape, dtype, chunks=chunks, **(filters or {}))
+
+    def create_virtual(self, name: str, layout: h5py.VirtualLayout, dimensions: tuple[str, ...]) -> None:
+        """A dataset whose numbers are in other files; dimensions with the leading axis, where there is one."""
+        self.dimensions[name] = dimensions
+        self.hdf.create_virtual_dataset(name, layout)
 
     def add(self, name: str, dimensions: tuple[str, ...], arrays: Sequence) -> None:
         """One array for each entry, stacked; dimensions without the leading axis."""
@@ -106,14 +111,14 @@ class Group:
         A coordinate of shape () is that of a group without this axis: a number in the group.
         """
         coordinates = dict(coordinates or {})
-        for name, dimensions in self._dimensions.items():
+        for name, dimensions in self.dimensions.items():
             for dimension, length in zip(dimensions, self.hdf[name].shape, strict=True):
                 coordinates.setdefault(dimension, np.arange(length))
         for dimension, values in coordinates.items():
             self.hdf[dimension] = values
             if np.ndim(values):
                 self.hdf[dimension].make_scale(dimension)
-        for name, dimensions in self._dimensions.items():
+        for name, dimensions in self.dimensions.items():
             for axis, dimension in enumerate(dimensions):
                 self.hdf[name].dims[axis].attach_scale(self.hdf[dimension])
 

@@ -9,6 +9,7 @@ from mcgen.errors import FileError
 from mcgen.results import autoencoders, models, samples
 from mcgen.results.files import SCHEMA_VERSION
 from mcgen.results.groups import Entries
+from mcgen.results.segments import check_sources
 from mcgen.results.study import Study
 
 
@@ -94,6 +95,7 @@ def _read(file: h5py.File, keep_states: bool) -> Study:
         temperatures = entries.temperatures() or autoencoders.conditions_of(file["model"])
     if "samples" in file:
         entries = Entries(file["samples"])
+        check_sources(file)
         fields["samples"] = samples.read(entries, fields, file.get("exchange"), keep_states)
         temperatures = entries.temperatures()
     if "training" in file:

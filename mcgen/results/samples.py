@@ -44,7 +44,9 @@ def draws_per_chunk(run: Samples, n_draws: int, n_together: int = 1) -> int:
     return max(1, min(n_draws, BYTES_PER_ROW // n_bytes))
 
 
-def create(group: Group, run: Samples, n_draws: int, n_entries: int, n_together: int = 1) -> None:
+def create(
+    group: Group, run: Samples, n_draws: int, n_entries: int, n_together: int = 1, keeps_states: bool = True
+) -> None:
     """Make empty datasets for the draws of runs like `run`.
 
     Chunks of states have few draws of many chains: draws come in time order, and a chunk that is written twice is
@@ -54,19 +56,20 @@ def create(group: Group, run: Samples, n_draws: int, n_entries: int, n_together:
     ----------
     group : Group
     run : Samples
-        Any block of one run; it has states if the others have.
+        Any block of one run.
     n_draws, n_entries : int
     n_together : int
         Temperatures that are drawn at the same time.
+    keeps_states : bool
     """
-    n_chains, n_kept, *units = run.states.shape
+    n_chains, _, *units = run.states.shape
     axis, length, one = ((group.axis,), (n_entries,), (1,)) if group.axis else ((), (), ())
 
     def add(name: str, dimensions: tuple, shape: tuple, dtype: np.dtype, per_chunk: int, filters: dict) -> None:
         chunks = chunk_shape((*shape[:1], per_chunk, *shape[2:]), dtype.itemsize)
         group.create(name, (*axis, *dimensions), (*length, *shape), dtype, (*one, *chunks), filters)
 
-    if n_kept:
+    if keeps_states:
         sites = [UNITS[type(run)]] if type(run) in UNITS else [f"site_{axis}" for axis in range(len(units))]
         per_chunk = draws_per_chunk(run, n_draws, n_together)
         dtype = run.states.dtype
@@ -118,14 +121,13 @@ def describe(group: Group, runs: Sequence[Samples]) -> None:
 
 
 def write(group: Group, runs: Sequence[Samples]) -> None:
-    """Write whole runs."""
-    create(group, runs[0], series_shape(runs[0])[1], len(runs))
+    """Write the draws of whole runs."""
+    create(group, runs[0], series_shape(runs[0])[1], len(runs), keeps_states=runs[0].states.shape[1] > 0)
     for k, run in enumerate(runs):
         if run.states.shape[1]:
             put(group, "states", k, 0, run.states)
         for name, series in series_of(run).items():
             put(group, name, k, 0, series)
-    describe(group, runs)
 
 
 def series_shape(run: Samples) -> tuple[int, int]:
@@ -157,7 +159,7 @@ def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_state
     own = [{"seed": int(seed)} | settings for seed in entries.get("seed")]
     if attributes["kind"] == "ising":
         return _lattice_runs(entries, own, others["lattice"], exchange, keep_states)
-    return _model_runs(entries, own, others["models"], exchange)
+    return _model_runs(entries, own, others["models"], exchange, keep_states)
 
 
 def _independent_draws(entries: Entries) -> tuple[Draws, ...]:
@@ -191,13 +193,22 @@ def _lattice_runs(
 
 
 def _model_runs(
-    entries: Entries, own: list[dict], models: Sequence[rbm.RBM], exchange: h5py.Group | None
+    entries: Entries, own: list[dict], models: Sequence[rbm.RBM], exchange: h5py.Group | None, keep_states: bool
 ) -> tuple[rbm.Samples, ...]:
-    states, kernel = entries.get("states"), str(entries.group.attrs.get("kernel", ""))
+    kernel = str(entries.group.attrs.get("kernel", ""))
+    if keep_states:
+        states = entries.get("states")
+    else:
+        first = entries.group["states"]
+        n_chains, n_visible = first.shape[-3], first.shape[-1]
+        states = [np.empty((n_chains, 0, n_visible), first.dtype) for _ in models]
     if "acceptance_rate" in entries.group:
         rates, magnetization = entries.get("acceptance_rate"), entries.get("magnetization")
     else:  # files of versions 1 and 2
-        rates, magnetization = entries.get("flip_rate"), [s.sum(axis=2, dtype=np.float64) for s in states]
+        rates, magnetization = (
+            entries.get("flip_rate"),
+            [s.sum(axis=2, dtype=np.float64) for s in entries.get("states")],
+        )
     exchanges = [None] * len(states) if exchange is None else read_exchanges(Entries(exchange))
     return tuple(
         rbm.Samples(

@@ -62,22 +62,35 @@ def save(
         configuration = own_configuration(study)
     with written_beside(path) as beside, h5py.File(beside, "w") as file:
         sign(file, configuration, status)
-        _write(file, study)
+        write_study(file, study)
     return path
 
 
-def _write(file: h5py.File, study: Study) -> None:
+def write_study(file: h5py.File, study: Study, drawn: Group | None = None) -> None:
+    """Write everything but the root attributes.
+
+    Parameters
+    ----------
+    file : h5py.File
+    study : Study
+    drawn : Group, optional
+        The group /samples, if the draws are in it already.
+    """
     count = max(len(study.samples), len(study.models), len(study.trained), len(study.temperatures))
     axis = ("temperature" if study.temperatures else "entry") if count > 1 else ""
+    if drawn is not None:
+        axis = drawn.axis
     coordinates = {}
     if study.temperatures:
         coordinates["temperature"] = np.array(study.temperatures if axis else study.temperatures[0])
     if study.lattice is not None:
         models.write_lattice(file, study.lattice)
     if study.samples:
-        group = Group(file, "samples", axis)
-        samples.write(group, study.samples)
-        group.close(coordinates)
+        if drawn is None:
+            drawn = Group(file, "samples", axis)
+            samples.write(drawn, study.samples)
+        samples.describe(drawn, study.samples)
+        drawn.close(coordinates)
         exchanges = [run.exchange for run in study.samples]
         if exchanges[0] is not None:
             if isinstance(study.samples[0], ising.Samples):

@@ -1,4 +1,4 @@
-"""Write runs of the Ising model as they are drawn, for runs that do not fit into memory."""
+"""Write runs as they are drawn, for runs that do not fit into memory, or are to survive."""
 
 import contextlib
 import dataclasses
@@ -6,15 +6,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
-import numpy as np
 
-from mcgen import checks, ising
+from mcgen import checks
+from mcgen.blocks import Blocks
 from mcgen.errors import FileError, InputError
-from mcgen.results import models, samples
-from mcgen.results.exchange import write_exchange
+from mcgen.results import samples, unfinished
 from mcgen.results.files import check_output, check_room, sign, uninterrupted, written_beside
 from mcgen.results.groups import Group
-from mcgen.results.study import Study, check_alike, of_samples, own_configuration
+from mcgen.results.keeper import Keeper
+from mcgen.results.loading import load_study
+from mcgen.results.runs import Run, common_settings, without_draws
+from mcgen.results.saving import write_study
+from mcgen.results.segments import put_together
+from mcgen.results.study import Study, as_study, check_alike, of_samples, own_configuration
+
+# Of a configuration, what the draws do not depend on.
+NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit")
 
 
 @contextlib.contextmanager
@@ -24,12 +31,19 @@ def stream_samples(
     n_temperatures: int = 1,
     overwrite: bool = False,
     configuration: dict | None = None,
+    *,
+    checkpoint_every: float | None = None,
+    resume: bool = False,
+    beside: Study | None = None,
 ) -> Iterator["SampleWriter"]:
-    """Write the blocks of `ising.stream` to a file that holds what `save` would write of the whole run.
+    """Write the blocks of `ising.stream` or `rbm.stream` to a file that holds what `save` would write of the whole run.
 
     The file is written beside the path and gets its name at the end of the `with` statement. If draws are missing then,
     as after Ctrl-C or on a full disk, it has the status "interrupted" and holds the temperatures that are complete or,
     where there are none, the draws so far. Without any draw, and after any other exception, there is no file.
+
+    With checkpoints, what is drawn so far lies in an unfinished file `PATH.part` that opens like a finished one, at any
+    moment and whenever the process is killed: see `mcgen.results.unfinished`. It goes when the run is complete.
 
     At most 16 MB of states are held, or one state of each chain, and the energies and magnetisations of the
     temperatures being drawn: 16 bytes for each draw of each chain.
@@ -40,10 +54,19 @@ def stream_samples(
     n_draws : int
         Draws of each chain at each temperature.
     n_temperatures : int
+        Or models.
     overwrite : bool
         Whether a file that is there may be replaced.
     configuration : dict, optional
         All settings of the run, kept as JSON in the root attribute `configuration`.
+    checkpoint_every : float, optional
+        Seconds between checkpoints; 60 if `resume` is true, otherwise by default there are none. They need blocks that
+        are appended together with the stream that they come from.
+    resume : bool
+        Whether a run with the same configuration that has not ended is gone on with: its draws are there already, and
+        `n_complete` and `state` of the writer say with what to go on. Without such a run, a new one begins.
+    beside : Study, optional
+        For draws of models: the temperatures, if the models have any, and the lattice.
 
     Yields
     ------
@@ -53,7 +76,8 @@ def stream_samples(
     Raises
     ------
     FileError
-        If the path exists and overwrite is false, or cannot be written, or the disk is full.
+        If the path exists and overwrite is false, or cannot be written, or the disk is full; if the run cannot be
+        resumed because it is complete, had another configuration, or the file is not one of a run.
     InputError
         If a number is too small, nothing was appended, or a block does not fit to the others.
 
@@ -68,20 +92,51 @@ def stream_samples(
     ...             file.append(block)
     >>> [run.states.shape for run in results.load(path)]
     [(16, 500, 4, 4), (16, 500, 4, 4)]
+
+    A run that goes on where it was killed, if it was:
+
+    >>> path = path.with_name("survivor.h5")
+    >>> with results.stream_samples(path, n_draws=500, checkpoint_every=60, resume=True) as file:
+    ...     blocks = ising.stream(ising.Ising((4, 4)), 2.0, n_chains=16, n_draws=500, seed=1, resume=file.state)
+    ...     for block in blocks:
+    ...         file.append(block, blocks)
+    >>> results.load(path).energy.shape
+    (16, 500)
     """
     n_draws = checks.integer("n_draws", n_draws, 1)
     n_temperatures = checks.integer("n_temperatures", n_temperatures, 1)
-    path = check_output(path, overwrite)
-    interrupt = None
-    with contextlib.ExitStack() as ending, written_beside(path) as beside, h5py.File(beside, "w") as file:
-        writer = SampleWriter(file, n_draws, n_temperatures)
-        try:
-            yield writer
-        except (KeyboardInterrupt, FileError) as caught:
-            interrupt = caught
-        ending.enter_context(uninterrupted())  # until the file has its name
-        if not writer.close(configuration):
-            raise interrupt or InputError(f"{path} would hold no draws; append the blocks of ising.stream")
+    if resume and checkpoint_every is None:
+        checkpoint_every = unfinished.SECONDS_BETWEEN_CHECKPOINTS
+    if checkpoint_every is not None:
+        checks.not_negative("checkpoint_every", checkpoint_every)
+    path, known, interrupt = Path(path), None, None
+    with contextlib.ExitStack() as ending:
+        if checkpoint_every is None:
+            check_output(path, overwrite)
+        else:
+            settings = {name: value for name, value in (configuration or {}).items() if name not in NO_SETTINGS}
+            known = unfinished.found(path, settings, overwrite, resume)
+            ending.enter_context(unfinished.claimed(path))
+        keeper = None if checkpoint_every is None else Keeper(path, checkpoint_every, configuration, known)
+        with written_beside(path, keeper and keeper.segments.current) as place:
+            writer = SampleWriter(place, n_draws, n_temperatures, keeper, beside)
+            try:
+                if known is not None:
+                    writer.go_on(known)
+                try:
+                    yield writer
+                except (KeyboardInterrupt, FileError) as caught:
+                    interrupt = caught
+                ending.enter_context(uninterrupted())  # until the file has its name
+                if interrupt:
+                    with contextlib.suppress(FileError):
+                        writer.keep("interrupted")
+                if not writer.close(configuration):
+                    raise interrupt or InputError(f"{path} would hold no draws; append the blocks of a stream")
+            finally:
+                writer.file.close()
+        if keeper is not None and writer.kept == (n_temperatures, n_draws):
+            unfinished.discard(path)
     if interrupt:
         raise interrupt
 
@@ -91,33 +146,62 @@ class SampleWriter:
 
     Parameters
     ----------
-    file : h5py.File
+    place : Path
+        Where the file is written.
     n_draws, n_temperatures : int
+    keeper : Keeper, optional
+        Of the checkpoints.
+    beside : Study, optional
+        Temperatures and lattice of models.
 
     Attributes
     ----------
     kept : tuple of int
         After the end, how many temperatures and draws the file has.
+    n_complete : int
+        Temperatures that have all their draws.
+    state : dict or None
+        Of the stream at the temperature after these, where it goes on; None if it is yet to begin.
+    file : h5py.File
+        What is being written.
     """
 
-    def __init__(self, file: h5py.File, n_draws: int, n_temperatures: int):
-        self.kept = (0, 0)
-        self._file, self._n_draws, self._n_temperatures = file, n_draws, n_temperatures
-        self._complete: list[ising.Samples] = []  # without draws
-        self._drawn: list[_Run] = []  # those being drawn, or drawn last
+    def __init__(
+        self,
+        place: Path,
+        n_draws: int,
+        n_temperatures: int,
+        keeper: Keeper | None = None,
+        beside: Study | None = None,
+    ):
+        self.kept, self.state = (0, 0), None
+        self.file = h5py.File(place, "w")
+        self._n_draws, self._n_temperatures, self._beside, self._keeper = n_draws, n_temperatures, beside, keeper
+        self._complete: list[samples.Samples] = []  # without draws
+        self._drawn: list[Run] = []  # those being drawn, or drawn last
+        self._unkept: list[Run] = []  # complete since the last checkpoint
+        self._like: samples.Samples | None = None  # a block without draws
+        self._keeps_states, self._can_go_on, self._n_together = False, False, 1
 
     @property
-    def runs(self) -> list[ising.Samples]:
+    def n_complete(self) -> int:
+        """Temperatures that have all their draws."""
+        return len(self._complete)
+
+    @property
+    def runs(self) -> list[samples.Samples]:
         """The temperature being drawn, or drawn last, without its states; of tempering all temperatures."""
         return [run.without_states() for run in self._drawn]
 
-    def append(self, block: ising.Samples | Sequence[ising.Samples]) -> None:
+    def append(self, block: samples.Samples | Sequence[samples.Samples], stream: Blocks | None = None) -> None:
         """Write the next draws of the current temperature or, once that has all its draws, the first of the next.
 
         Parameters
         ----------
-        block : ising.Samples, or a list of one for each temperature
-            From `ising.stream`.
+        block : ising.Samples, a list of one for each temperature, or rbm.Samples
+            From `ising.stream` or `rbm.stream`.
+        stream : Blocks, optional
+            Where the block comes from: its state is kept, for checkpoints.
 
         Raises
         ------
@@ -126,27 +210,83 @@ class SampleWriter:
         FileError
             If the disk is full; let it end the `with` statement, which keeps the draws so far.
         """
-        blocks = [block] if isinstance(block, ising.Samples) else list(block)
+        blocks = list(block) if isinstance(block, Sequence) else [block]
         check_alike("temperatures", blocks, of_samples)
-        if self._drawn:
-            check_alike("blocks", [self._settings, _settings(blocks[0])], dict)
+        keeps_states = blocks[0].states.shape[1] > 0
+        if self._like is not None:
+            both = [common_settings(self._like, self._keeps_states), common_settings(blocks[0], keeps_states)]
+            check_alike("blocks", both, dict)
         if not self._drawn or self._drawn[0].n_missing == 0:
-            self._begin(blocks)
-        n_new, n_missing = blocks[0].energy.shape[1], self._drawn[0].n_missing
+            self._begin(blocks, keeps_states)
+        n_new, n_missing = samples.series_shape(blocks[0])[1], self._drawn[0].n_missing
         if len(blocks) != len(self._drawn) or n_new > n_missing:
             raise InputError(
                 f"a block of {n_new} draws of {len(blocks)} temperatures does not fit: {n_missing} draws of "
                 f"{len(self._drawn)} temperatures are missing; give the n_draws of ising.stream"
             )
         # Room for the blocks, and for what is held when the run ends.
-        check_room(self._file, sum(one.states.nbytes for one in blocks) + sum(run.n_bytes for run in self._drawn))
+        check_room(self.file, sum(one.states.nbytes for one in blocks) + sum(run.n_bytes for run in self._drawn))
         with uninterrupted():
             for run, one in zip(self._drawn, blocks, strict=True):
                 run.append(one)
             if n_new == n_missing:
                 for run in self._drawn:
                     run.flush()
+                self._unkept += self._drawn if self._keeper is not None else []
                 self._complete += [run.latest for run in self._drawn]
+            self._note(stream)
+
+    def checkpoint(self, stream: Blocks) -> None:
+        """Between blocks, as after a piece of burn-in: keep the state of the stream, if it is time."""
+        with uninterrupted():
+            self._note(stream)
+
+    def keep(self, status: str = "running") -> None:
+        """Write a checkpoint now, if the states of the streams are known.
+
+        Parameters
+        ----------
+        status : {"running", "interrupted"}
+        """
+        if self._keeper is None or not self._can_go_on:
+            return
+        runs = [run for run in self._drawn if run.n_missing]
+        for run in (*self._unkept, *runs):
+            self._keeper.add(self.file, run)
+        self._unkept = []
+        if self._keeper.stretches and self._keeper.stretches[-1].segment == self._keeper.segments.count:
+            self.file.close()
+            self._keeper.segments.keep()
+            self.file = h5py.File(self._keeper.segments.current, "w")
+            self._create()
+        heads, n_draws = self._shown()
+        more = {"n_complete": self.n_complete, "n": runs[0].n if runs else 0, "keeps_states": self._keeps_states}
+        more |= {"n_together": self._n_together, "state": self.state}
+        study = self._study(heads) if heads else None
+        self._keeper.write(status, study, n_draws, self._group if heads else None, runs, more)
+
+    def go_on(self, known: Path) -> None:
+        """Take up the draws of the run whose unfinished file this is."""
+        checkpoint = self._keeper.checkpoint
+        try:
+            self.state, self._keeps_states = checkpoint["state"], bool(checkpoint["keeps_states"])
+            n_complete, n, self._n_together = (checkpoint[name] for name in ("n_complete", "n", "n_together"))
+            self._can_go_on = True
+            if not (n_complete or n):  # still in burn-in
+                return
+            heads = [without_draws(run) for run in load_study(known, keep_states=False).samples]
+            self._like, self._complete = heads[0], heads[:n_complete]
+            self._create()
+            if n:
+                latest = heads if n_complete == 0 else [self._like] * self._n_together
+                self._drawn = [self._run(n_complete + k, one) for k, one in enumerate(latest)]
+            for run in self._drawn:
+                held = checkpoint["held"][f"{run.k:06d}"] if self._keeps_states else None
+                run.go_on(n, held, self._keeper.parts(run.k, [*samples.series_of(self._like)]))
+        except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(f"{known} cannot be resumed ({error}); give another output, or overwrite it") from error
 
     def close(self, configuration: dict | None) -> bool:
         """Cut the file to what is to be kept, and write what it keeps beside the draws.
@@ -160,12 +300,12 @@ class SampleWriter:
         bool
             Whether there is anything to keep.
         """
-        heads, n_draws = self._complete, self._n_draws
+        heads, n_draws = self._shown()
         if not heads:
-            n_draws = min((run.n for run in self._drawn), default=0)
-            if n_draws == 0:
-                return False
-            heads = [run.latest for run in self._drawn]
+            return False
+        if self._keeper is not None:
+            put_together(self._group.hdf, self._keeper.segments.paths())
+        if not self._complete:
             for run in self._drawn:
                 run.flush()
         self.kept = (len(heads), n_draws)
@@ -174,96 +314,62 @@ class SampleWriter:
             if group.axis:
                 dataset.resize(len(heads), axis=0)
             dataset.resize(n_draws, axis=2 if group.axis else 1)
-        samples.describe(group, heads)
-        temperatures = np.array([head.temperature for head in heads])
-        group.close({"temperature": temperatures if group.axis else temperatures[0]})
-        models.write_lattice(self._file, heads[0].lattice)
-        if heads[0].exchange is not None:
-            write_exchange(self._file, heads[0].exchange)
-        if configuration is None:
-            configuration = own_configuration(Study(samples=tuple(heads)))
+        study = self._study(heads)
+        write_study(self.file, study, group)
         is_complete = self.kept == (self._n_temperatures, self._n_draws)
-        sign(self._file, configuration, "complete" if is_complete else "interrupted")
+        configuration = own_configuration(study) if configuration is None else configuration
+        sign(self.file, configuration, "complete" if is_complete else "interrupted")
         return True
 
-    def _begin(self, blocks: list[ising.Samples]) -> None:
+    def _note(self, stream: Blocks | None) -> None:
+        """Remember where the stream is, and write a checkpoint if it is time."""
+        if self._keeper is None or not hasattr(stream, "state"):
+            return
+        is_complete = bool(self._drawn) and self._drawn[0].n_missing == 0 and stream.n_missing == 0
+        self.state, self._can_go_on = None if is_complete else stream.state(), True
+        if self._keeper.is_due:
+            self.keep()
+
+    def _shown(self) -> tuple[list[samples.Samples], int]:
+        """The temperatures, without their draws, that a file that ends here has, and how many draws of each."""
+        if self._complete:
+            return self._complete, self._n_draws
+        n_draws = min((run.n for run in self._drawn), default=0)
+        return ([run.latest for run in self._drawn], n_draws) if n_draws else ([], 0)
+
+    def _study(self, heads: list[samples.Samples]) -> Study:
+        study = as_study(heads)
+        if self._beside is None:
+            return study
+        temperatures = self._beside.temperatures[: len(heads)]
+        return dataclasses.replace(study, temperatures=temperatures, lattice=self._beside.lattice)
+
+    def _begin(self, blocks: list[samples.Samples], keeps_states: bool) -> None:
         """Make room for the draws of the next temperature, or of all."""
-        n_complete, n_all = len(self._complete), self._n_temperatures
+        n_complete, n_all = self.n_complete, self._n_temperatures
         if len(blocks) not in (1, n_all) or n_complete + len(blocks) > n_all:
             raise InputError(
                 f"a block of {len(blocks)} temperatures after {n_complete} complete ones does not fit to "
                 f"n_temperatures={n_all}; append one after the other, or the lists of tempering"
             )
-        if not self._drawn:
-            self._group = Group(self._file, "samples", "temperature" if n_all > 1 else "")
-            samples.create(self._group, blocks[0], self._n_draws, n_all, len(blocks))
-            self._settings = _settings(blocks[0])
-        per_chunk = samples.draws_per_chunk(blocks[0], self._n_draws, len(blocks))
-        self._drawn = [_Run(self._group, n_complete + k, one, self._n_draws, per_chunk) for k, one in enumerate(blocks)]
+        if self._like is None:
+            self._like, self._keeps_states, self._n_together = without_draws(blocks[0]), keeps_states, len(blocks)
+            self._create()
+        self._drawn = [self._run(n_complete + k, without_draws(one)) for k, one in enumerate(blocks)]
 
+    def _run(self, k: int, head: samples.Samples) -> Run:
+        per_chunk = samples.draws_per_chunk(head, self._n_draws, self._n_together)
+        return Run(self._group, k, head, self._n_draws, per_chunk, self._keeps_states)
 
-class _Run:
-    """The draws at one temperature: whole rows of chunks are in the file, the rest and the energies are held."""
-
-    def __init__(self, group: Group, k: int, block: ising.Samples, n_draws: int, per_chunk: int):
-        n_chains, n_kept, *shape = block.states.shape
-        self.n = 0  # draws so far
-        self.latest = _without_draws(block)
-        self._group, self._k = group, k
-        self._series = {name: np.empty((n_chains, n_draws), x.dtype) for name, x in samples.series_of(block).items()}
-        self._states = np.empty((n_chains, per_chunk, *shape), np.int8) if n_kept else None
-
-    @property
-    def n_missing(self) -> int:
-        return self._series["energy"].shape[1] - self.n
-
-    @property
-    def n_bytes(self) -> int:
-        arrays = [*self._series.values()] + [self._states] * (self._states is not None)
-        return sum(array.nbytes for array in arrays)
-
-    def without_states(self) -> ising.Samples:
-        return dataclasses.replace(self.latest, **{name: x[:, : self.n] for name, x in self._series.items()})
-
-    def append(self, block: ising.Samples) -> None:
-        self.latest = _without_draws(block)
-        n_new = block.energy.shape[1]
-        for name, series in samples.series_of(block).items():
-            self._series[name][:, self.n : self.n + n_new] = series
-        if self._states is None:
-            self.n += n_new
+    def _create(self) -> None:
+        """Make the empty datasets of a file, or of the next segment."""
+        if self._like is None:
             return
-        first, per_chunk = 0, self._states.shape[1]
-        while first < n_new:
-            slot = self.n % per_chunk
-            n_now = min(per_chunk - slot, n_new - first)
-            piece = block.states[:, first : first + n_now]
-            if n_now == per_chunk:
-                samples.put(self._group, "states", self._k, self.n, piece)
-            else:
-                self._states[:, slot : slot + n_now] = piece
-                if slot + n_now == per_chunk:
-                    samples.put(self._group, "states", self._k, self.n - slot, self._states)
-            # Last, so that draws count only once they are kept.
-            self.n += n_now
-            first += n_now
-
-    def flush(self) -> None:
-        """Write what is held."""
-        if self._states is not None and self.n % self._states.shape[1]:
-            slot = self.n % self._states.shape[1]
-            samples.put(self._group, "states", self._k, self.n - slot, self._states[:, :slot])
-        for name, series in self._series.items():
-            samples.put(self._group, name, self._k, 0, series[:, : self.n])
-
-
-def _without_draws(block: ising.Samples) -> ising.Samples:
-    """A copy of what there is but for the draws, so that a block can be forgotten."""
-    arrays = {name: getattr(block, name)[:, :0].copy() for name in ("states", "energy", "magnetization")}
-    return dataclasses.replace(block, **arrays)
-
-
-def _settings(block: ising.Samples) -> dict:
-    """What all blocks of a file have in common."""
-    kept = {"whether states are kept": block.states.shape[1] > 0}
-    return of_samples(dataclasses.replace(_without_draws(block), exchange=None)) | kept
+        axis = "" if self._n_temperatures == 1 else "temperature"
+        if self._beside is not None and not self._beside.temperatures:
+            axis = axis and "entry"
+        self._group = Group(self.file, "samples", axis)
+        together = self._n_together, self._keeps_states
+        samples.create(self._group, self._like, self._n_draws, self._n_temperatures, *together)
+        for run in self._drawn:
+            run.group = self._group
