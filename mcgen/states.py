@@ -2,6 +2,7 @@
 
 A class names the attributes that its state is made of in `KEPT`; everything else follows from the arguments of its
 constructor. An object that is made with the same arguments and given the state of another goes on as that would have.
+Where attributes do not say it all, a class has the methods `state()` and `go_on(state)`.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ def taken(thing: object) -> State:
     Returns
     -------
     dict, list, array, number, str or None
-        Tuples become lists.
+        Tuples become lists, and tuples again when they are put back: these have a fixed length, lists do not.
 
     Examples
     --------
@@ -38,6 +39,8 @@ def taken(thing: object) -> State:
     >>> second.place.tolist(), second.n_steps
     ([3.0, 0.0], 5)
     """
+    if callable(getattr(thing, "state", None)):
+        return thing.state()
     if hasattr(thing, "KEPT"):
         return {name: taken(getattr(thing, name)) for name in thing.KEPT}
     if isinstance(thing, list | tuple):
@@ -55,7 +58,6 @@ def put_back(thing: object, state: dict) -> None:
     Parameters
     ----------
     thing : object with KEPT
-        With a method `go_on(state)`, that is called instead.
     state : dict
         From `taken`.
 
@@ -86,6 +88,10 @@ def _like(now: object, kept: State, name: str) -> object:
             now.copy_to_device(kept)
             return now
         return kept.copy()
+    if isinstance(now, tuple):
+        if not isinstance(kept, list) or len(kept) != len(now):
+            raise InputError(f"the state has no {len(now)} parts as {name}; it is of another run")
+        return tuple(_like(*pair, name) for pair in zip(now, kept, strict=True))
     if isinstance(kept, list):
         return [_like(None, one, name) for one in kept]
     if isinstance(kept, np.ndarray):

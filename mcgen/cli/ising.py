@@ -104,10 +104,13 @@ def _sample(arguments: argparse.Namespace) -> int:
             arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments),
             checkpoint_every=arguments.checkpoint_every, resume=arguments.resume,
         ) as file:  # fmt: skip
+            if file.earlier:
+                print(_how(file.earlier[0], settings["moves"]))
+                _report(file.earlier)
             first = file.n_complete if len(runs) == len(temperatures) else int(file.n_complete > 0)
             for k, (temperature, seed) in enumerate(runs[first:]):
                 draw(file, ising.stream(lattice, temperature, seed=seed, **settings, resume=file.state))
-                if k == 0:
+                if k == 0 and not file.earlier:
                     print(_how(file.runs[0], settings["moves"]))
                 _report(file.runs)
     except (KeyboardInterrupt, FileError) as caught:

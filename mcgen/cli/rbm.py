@@ -4,6 +4,7 @@ import argparse
 import math
 from collections.abc import Sequence
 
+from mcgen import interruption
 from mcgen.cli import logz, rbm_evaluate, training
 from mcgen.cli.arguments import (
     check_sampling,
@@ -18,9 +19,10 @@ from mcgen.cli.arguments import (
     refuse_unless,
     sampling_arguments,
     sampling_settings,
+    survival_arguments,
 )
-from mcgen.errors import InputError
-from mcgen.progress import until_interrupted
+from mcgen.cli.ising import draw
+from mcgen.errors import FileError, InputError
 
 METHODS = ("gibbs", "metropolis", "tempering", "exact")
 
@@ -44,6 +46,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     words = "hold visible units at values: the others are drawn given these"
     add("--clamp", nargs="+", default=None, metavar="UNIT=VALUE", help=words)
     output_arguments(sample)
+    survival_arguments(sample)
     exact = command(
         rbm, "exact", _exact, "Print the exact log Z of trained models, and KL to the truth where it is known.",
         "mcgen rbm exact rbm.h5",
@@ -80,30 +83,39 @@ def _check_sample(arguments: argparse.Namespace) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from mcgen import evaluation, observables, rbm, results, rng
+    from mcgen import evaluation, long_sums, rbm, results, rng
 
-    results.check_output(arguments.output, arguments.overwrite)
     settings = _settings(arguments)
     study, temperatures = _models(arguments.file)
-
-    def draw(k: int) -> rbm.Samples:
-        temperature, model = temperatures[k], study.models[k]
-        run = rbm.sample(model, seed=rng.derive(arguments.seed, k), **settings)
-        label = f"{arguments.file}, " if temperature is None else f"T = {temperature:g}, "
-        kernel = f", kernel {run.kernel}" * bool(run.kernel)
-        print(f"{label}method {run.method}{kernel}: {len(run.states)} chains of {run.states.shape[1]} draws")
-        print("\n".join(_table(run)))
-        if temperature is not None and evaluation.has_spins(model, study.lattice):
-            print(per_site(observables.summary(run, study.lattice, temperature), study.lattice.n_sites))
-        return run
-
-    runs, interrupted = until_interrupted(draw, len(study.models))
-    count = len(runs)
-    whole = results.Study(study.temperatures[:count], study.lattice, tuple(runs), study.models[:count])
-    status = "interrupted" if interrupted else "complete"
-    path = results.save(arguments.output, whole, arguments.overwrite, configuration(arguments), status)
-    print(f"wrote {path}" + f", interrupted: {count} of {len(study.models)} models" * interrupted)
-    return 130 if interrupted else 0
+    n_models = len(study.models)
+    remembered = configuration(arguments)
+    remembered["models"] = long_sums.fingerprint(*(array for model in study.models for array in model.parameters))
+    file = stopped = None
+    try:
+        with results.stream_samples(
+            arguments.output, arguments.draws, n_models, arguments.overwrite, remembered,
+            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume,
+            beside=results.Study(study.temperatures, study.lattice),
+        ) as file:  # fmt: skip
+            for run, temperature in zip(file.earlier, temperatures, strict=False):
+                _report(arguments, run, temperature)
+            for k in range(file.n_complete, n_models):
+                own = rng.derive(arguments.seed, k)
+                draw(file, rbm.stream(study.models[k], seed=own, **settings, resume=file.state))
+                _report(arguments, file.runs[0], temperatures[k])
+    except (KeyboardInterrupt, FileError) as caught:
+        if file is None or file.kept == (0, 0):
+            raise
+        stopped = caught
+    n_done, n_draws = file.kept
+    for k in range(n_done):
+        if temperatures[k] is not None and evaluation.has_spins(study.models[k], study.lattice):
+            print(f"T = {temperatures[k]:g}: {_of_lattice(arguments.output, k, study.lattice, temperatures[k])}")
+    missing = f"{n_done} of {n_models} models" + f", {n_draws} of {arguments.draws} draws" * (n_draws < arguments.draws)
+    print(f"wrote {arguments.output}" + f", interrupted: {missing}" * (stopped is not None))
+    if isinstance(stopped, FileError):
+        raise stopped
+    return interruption.exit_status() if stopped else 0
 
 
 def _settings(arguments: argparse.Namespace) -> dict:
@@ -133,6 +145,29 @@ def _clamped(pairs: Sequence[str]) -> tuple[list[int], list[float]]:
                 f"--clamp {pair} is no unit with its value; write the number of a visible unit, =, and its state: 0=1"
             ) from None
     return units, values
+
+
+def _report(arguments: argparse.Namespace, run, temperature: float | None) -> None:  # noqa: ANN001
+    """Print what a person asks of the draws of a model; warn where they are not to be trusted."""
+    from mcgen.rbm.sampling import warn_of_bad_draws
+
+    warn_of_bad_draws(run)
+    label = f"{arguments.file}, " if temperature is None else f"T = {temperature:g}, "
+    kernel = f", kernel {run.kernel}" * bool(run.kernel)
+    n_chains, n_draws = run.free_energy.shape
+    print(f"{label}method {run.method}{kernel}: {n_chains} chains of {n_draws} draws")
+    print("\n".join(_table(run)))
+
+
+def _of_lattice(path: str, k: int, lattice, temperature: float) -> str:  # noqa: ANN001
+    """Observables of the states of model k in a file, which may be more than fit into memory."""
+    from types import SimpleNamespace
+
+    from mcgen import observables, results
+
+    energy, magnetization = results.lattice_series(path, k, lattice)
+    series = SimpleNamespace(lattice=lattice, energy=energy, magnetization=magnetization)
+    return per_site(observables.summary(series, lattice, temperature), lattice.n_sites)
 
 
 def _table(run) -> list[str]:  # noqa: ANN001 - the rooms are imported late

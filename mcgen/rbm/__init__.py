@@ -4,7 +4,7 @@ from mcgen.rbm import evaluation, exact, partition
 from mcgen.rbm.gradient import Gradient, negative_phase, positive_phase
 from mcgen.rbm.maximum_likelihood import maximum_likelihood
 from mcgen.rbm.model import RBM
-from mcgen.rbm.sampling import Samples, sample
+from mcgen.rbm.sampling import Samples, sample, stream
 from mcgen.rbm.symmetry import Symmetry
 from mcgen.rbm.training import Trained, join, low_rank_start, start_from_data, train
 from mcgen.rbm.units import Bernoulli, Gaussian, Potts, ReLU, Spin
@@ -29,6 +29,7 @@ __all__ = [
     "partition",
     "positive_phase",
     "sample",
+    "stream",
     "start_from_data",
     "train",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mcgen import backend, checks, rng, stats
+from mcgen.blocks import Blocks, Plan
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact, gibbs, metropolis, tempering
@@ -27,6 +28,8 @@ DEFAULT_LADDER = (0.0, 1.0)
 OPERATIONS_PER_CALL = {"gibbs": 20_000_000_000, "metropolis": 1_000_000_000, "tempering": 5_000_000_000}
 # What a unit costs beside products: its random word and its draw, in multiplications.
 OPERATIONS_PER_DRAW = 64
+# States of one block of draws, unless a single draw is larger.
+BYTES_PER_BLOCK = 1 << 26
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,6 +104,8 @@ class Chains:
     n_accepted : int
         Accepted proposals, Metropolis only.
     """
+
+    KEPT = ("visible", "n_sweeps", "n_accepted")  # see `mcgen.states`
 
     def __init__(self, visible: np.ndarray, seed: int, n_sweeps: int = 0):
         self.visible = visible
@@ -237,10 +242,97 @@ def sample(
     >>> half.states[3, 2, :8].tolist()
     [0, 1, 0, 1, 0, 1, 0, 1]
     """
+    blocks = stream(
+        model, n_chains, n_draws, thin, burn_in, method, seed, device, initial, progress, clamped_units=clamped_units,
+        clamped_values=clamped_values, proposal=proposal, block_size=block_size, ladder=ladder,
+        adapt_ladder=adapt_ladder,
+    )  # fmt: skip
+    run, first = None, 0
+    names = ("states", "free_energy", "magnetization")
+    for block in blocks:
+        n_now = block.states.shape[1]
+        if n_now == n_draws:  # all in one block
+            run = block
+            break
+        if run is None:
+            kept = {name: getattr(block, name) for name in names}
+            rooms = {name: np.empty((n_chains, n_draws, *x.shape[2:]), x.dtype) for name, x in kept.items()}
+            run = dataclasses.replace(block, **rooms)
+        for name in names:
+            getattr(run, name)[:, first : first + n_now] = getattr(block, name)
+        first += n_now
+    run = dataclasses.replace(run, **{name: getattr(block, name) for name in ("acceptance_rate", "exchange")})
+    warn_of_bad_draws(run, different=len(np.shape(clamped_values)) > 1, stacklevel=3)
+    return run
+
+
+def warn_of_bad_draws(run: Samples, different: bool = False, stacklevel: int = 2) -> None:
+    """Warn (StatisticsWarning) where the first draws still remember the start, or chains disagree.
+
+    Parameters
+    ----------
+    run : Samples
+        Its states may be missing.
+    different : bool
+        Whether the chains have distributions of their own, and every right to differ.
+    stacklevel : int
+        Whose line the warning shows: 2 is the caller's.
+    """
+    if run.method == "exact":
+        return
+    for name, series in (("free energy", run.free_energy), ("magnetization", run.magnetization)):
+        if not stats.warn_of_short_burn_in(series, run.thin, name, stacklevel=stacklevel + 1).enough:
+            return  # one warning is enough
+        if different:
+            continue
+        diagnosis = run.diagnostics[name.replace(" ", "_")]
+        if not stats.warn_of_disagreement(diagnosis, series.shape, name, stacklevel=stacklevel):
+            return
+
+
+def stream(
+    model: RBM,
+    n_chains: int = 256,
+    n_draws: int = 100,
+    thin: int = 5,
+    burn_in: int = 500,
+    method: str = "gibbs",
+    seed: int = 0,
+    device: str = "cpu",
+    initial: np.ndarray | None = None,
+    progress: bool = False,
+    *,
+    clamped_units: Sequence[int] | None = None,
+    clamped_values: np.ndarray | None = None,
+    proposal: str = "flip",
+    block_size: int = 4,
+    ladder: Sequence[float] | Sequence[RBM] | None = None,
+    adapt_ladder: bool = True,
+    resume: dict | None = None,
+) -> Blocks[Samples]:
+    """Draw the states that `sample` draws, in blocks, for runs that do not fit into memory.
+
+    Arguments and errors are those of `sample`, but for `resume`: the state of an earlier stream with the same
+    arguments, from which the draws go on as if it had never ended. All arguments are checked before the iterator is
+    returned.
+
+    Returns
+    -------
+    Blocks, an iterator of Samples
+        Each with the next draws of all chains. How draws are divided into blocks is of no meaning. `acceptance_rate`
+        and `exchange` are those of the run so far. Its method `state()` gives what the next block goes on from.
+
+    Examples
+    --------
+    >>> from mcgen import rbm
+    >>> model = rbm.RBM.random(n_visible=16, n_hidden=4, seed=1)
+    >>> sum(block.states.shape[1] for block in rbm.stream(model, n_chains=8, n_draws=50, seed=4))
+    50
+    """
     n_chains = checks.integer("n_chains", n_chains, 1)
     n_draws = checks.integer("n_draws", n_draws, 1)
     thin = checks.integer("thin", thin, 1)
-    burn_in = checks.integer("burn_in", burn_in, 0)
+    asked_burn_in = burn_in = checks.integer("burn_in", burn_in, 0)
     checks.choice("method", method, METHODS)
     checks.choice("proposal", proposal, PROPOSALS)
     rng.split_seed(seed)
@@ -252,43 +344,43 @@ def sample(
     if method == "exact":
         if initial is not None:
             raise InputError("initial is for Markov chains, and method='exact' draws independently; leave it out")
-        draws, report = _independent(model, clamped, n_chains, n_draws, seed, device, progress), {}
+        walkers: object = _Exact(model, clamped, n_chains, seed, device, progress)
+        burn_in, sweeps_at_once, draws_at_once = 0, 1, n_draws
     else:
         start = _start(model, clamped, n_chains, initial, seed)
         if method == "tempering":
-            walkers: object = _Tempering(model, clamped, start, ladder, adapt_ladder, seed, device)
+            known = None if resume is None else resume["walkers"]["ladder"]
+            walkers = _Tempering(model, clamped, start, ladder, adapt_ladder, seed, device, known)
         else:
             move = None
             if method == "metropolis":
                 move = Proposal(proposal, _proposal_size(proposal, block_size, model, clamped))
             walkers = _Single(model, clamped, start, n_draws, seed, device, move)
-        draws, report = _draws(walkers, n_chains, n_draws, thin, burn_in, method, progress), walkers.report()
-    states = clamped.complete(draws)
-    flat = states.reshape(-1, model.n_visible)
-    run = Samples(
-        states=states,
-        free_energy=free_energy_of_rows(model, flat, device).reshape(n_chains, n_draws),
-        magnetization=states.sum(axis=2, dtype=np.float64),
-        model=model,
-        method=method,
-        seed=seed,
-        thin=thin,
-        burn_in=burn_in,
-        device=device,
-        kernel=report.get("kernel", ""),
-        acceptance_rate=report.get("acceptance_rate", math.nan),
-        exchange=report.get("exchange"),
-    )
-    if method != "exact":
-        for name, series in (("free energy", run.free_energy), ("magnetization", run.magnetization)):
-            if not stats.warn_of_short_burn_in(series, thin, name, stacklevel=3).enough:
-                break  # one warning is enough
-            if len(clamped.values) > 1:  # chains of different distributions have every right to differ
-                continue
-            diagnosis = run.diagnostics[name.replace(" ", "_")]
-            if not stats.warn_of_disagreement(diagnosis, series.shape, name, stacklevel=2):
-                break
-    return run
+        sweeps_at_once = max(1, OPERATIONS_PER_CALL[method] // walkers.operations_per_sweep)
+        bytes_per_draw = n_chains * model.n_visible * model.visible.state_dtype(model.dtype).itemsize
+        draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // bytes_per_draw))
+
+    def draw(n_now: int, thin: int) -> Samples:
+        states = clamped.complete(walkers.advance(n_now * thin, n_now))
+        flat, report = states.reshape(-1, model.n_visible), walkers.report()
+        return Samples(
+            states=states,
+            free_energy=free_energy_of_rows(model, flat, device).reshape(n_chains, n_now),
+            magnetization=states.sum(axis=2, dtype=np.float64),
+            model=model,
+            method=method,
+            seed=seed,
+            thin=thin,
+            burn_in=asked_burn_in,
+            device=device,
+            kernel=report.get("kernel", ""),
+            acceptance_rate=report.get("acceptance_rate", math.nan),
+            exchange=report.get("exchange"),
+        )
+
+    label = f"{method} sweeps"
+    plan = Plan(burn_in, thin, n_draws, sweeps_at_once, draws_at_once, label, progress and method != "exact")
+    return Blocks(walkers, plan, draw, resume)
 
 
 def _start(model: RBM, clamped: Clamped, n_chains: int, initial: np.ndarray | None, seed: int) -> np.ndarray:
@@ -318,6 +410,8 @@ def _operations(parameters: Stack, n_chains: int) -> int:
 class _Single:
     """Chains of one model, by block Gibbs or Metropolis sweeps."""
 
+    KEPT = ("_chains",)
+
     def __init__(
         self,
         model: RBM,
@@ -344,8 +438,8 @@ class _Single:
     def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
         return self._chains.advance(self._stack, n_sweeps, n_draws, self._device, self._proposal)
 
-    def start_counting(self) -> None:
-        pass
+    def burn_in(self, n_sweeps: int) -> None:
+        self.advance(n_sweeps)
 
     def report(self) -> dict:
         if self._proposal is None:
@@ -356,7 +450,12 @@ class _Single:
 
 
 class _Tempering:
-    """Chains of a ladder of models; those of the last are drawn from."""
+    """Chains of a ladder of models; those of the last are drawn from.
+
+    `ladder` says which: their inverse temperatures, or the numbers of the models of a training. It may be known.
+    """
+
+    KEPT = ("ladder", "_chains")
 
     def __init__(
         self,
@@ -367,6 +466,7 @@ class _Tempering:
         adapt_ladder: bool,
         seed: int,
         device: str,
+        known: np.ndarray | None = None,
     ):
         target = backend.target(device)
         ladder = DEFAULT_LADDER if ladder is None else ladder
@@ -374,9 +474,13 @@ class _Tempering:
             models = tempering.check_trajectory([*ladder, *([] if ladder[-1] is model else [model])])
             states = np.repeat(start[None], len(models), axis=0)
             parameters, betas = clamped.stack(models), None
-            if adapt_ladder:
+            self.ladder = np.arange(len(models))
+            if known is not None:
+                self.ladder, states = known, np.repeat(start[None], len(known), axis=0)
+            elif adapt_ladder:
                 kept, states = tempering.adapted_trajectory(parameters, states, rng.derive(seed, 1), target)
-                parameters = clamped.stack([models[k] for k in kept])
+                self.ladder = np.array(kept)
+            parameters = clamped.stack([models[k] for k in self.ladder])
         else:
             betas = tempering.check_betas(ladder)
 
@@ -384,9 +488,11 @@ class _Tempering:
                 return clamped.stack([model.tempered(beta) for beta in betas])
 
             states = np.repeat(start[None], len(betas), axis=0)
-            if adapt_ladder:
+            if known is not None:
+                betas, states = tempering.check_betas(known), np.repeat(start[None], len(known), axis=0)
+            elif adapt_ladder:
                 betas, states = tempering.adapted_ladder(make_stack, betas, states, rng.derive(seed, 1), target)
-            parameters = make_stack(betas)
+            parameters, self.ladder = make_stack(betas), betas
         paths.check_room(parameters, len(start), 1, device)
         self._kernel = paths.kernel_name(parameters, len(start), device)
         self._chains = tempering.TemperingChains(parameters, states, rng.derive(seed, 0), target, betas)
@@ -399,34 +505,28 @@ class _Tempering:
     def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
         return self._chains.advance(n_sweeps, n_draws)
 
-    def start_counting(self) -> None:
+    def burn_in(self, n_sweeps: int) -> None:
+        self.advance(n_sweeps)
         self._chains.restart_counts()
 
     def report(self) -> dict:
         return {"kernel": self._kernel, "exchange": self._chains.exchange()}
 
 
-def _draws(
-    walkers: object, n_chains: int, n_draws: int, thin: int, burn_in: int, method: str, progress: bool
-) -> np.ndarray:
-    """Burn in, then draw, in pieces short enough for progress and Ctrl-C."""
-    kept = None
-    sweeps_per_call = max(1, OPERATIONS_PER_CALL[method] // walkers.operations_per_sweep)
-    draws_per_call = max(1, sweeps_per_call // thin)
-    with progress_bar(burn_in + n_draws * thin, f"{method} sweeps", progress) as bar:
-        for first in range(0, burn_in, sweeps_per_call):
-            sweeps = min(sweeps_per_call, burn_in - first)
-            walkers.advance(sweeps)
-            bar.update(sweeps)
-        walkers.start_counting()
-        for first in range(0, n_draws, draws_per_call):
-            n_now = min(draws_per_call, n_draws - first)
-            draws = walkers.advance(n_now * thin, n_now)
-            if kept is None:
-                kept = np.empty((n_chains, n_draws, draws.shape[2]), draws.dtype)
-            kept[:, first : first + n_now] = draws
-            bar.update(n_now * thin)
-    return kept
+class _Exact:
+    """Independent draws in the clothes of chains."""
+
+    KEPT = ()
+
+    def __init__(self, *arguments: object):
+        self._arguments = arguments
+
+    def advance(self, n_sweeps: int, n_draws: int) -> np.ndarray:
+        model, clamped, n_chains, seed, device, progress = self._arguments
+        return _independent(model, clamped, n_chains, n_draws, seed, device, progress)
+
+    def report(self) -> dict:
+        return {}
 
 
 def _independent(

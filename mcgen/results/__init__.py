@@ -48,7 +48,7 @@ from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
 from mcgen.results.groups import AXES, Columns
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
-from mcgen.results.rows import load_rows
+from mcgen.results.rows import lattice_series, load_rows
 from mcgen.results.saving import save
 from mcgen.results.streaming import stream_samples
 from mcgen.results.study import Study, as_study
@@ -62,6 +62,7 @@ __all__ = [
     "as_study",
     "check_output",
     "last_states",
+    "lattice_series",
     "load",
     "load_rows",
     "load_study",

@@ -7,7 +7,11 @@ import numpy as np
 
 from mcgen import checks, ising
 from mcgen.errors import FileError, InputError
+from mcgen.observables.averages import spins
 from mcgen.results.loading import load_study
+
+# States that are looked at together.
+BYTES_AT_ONCE = 1 << 24
 
 
 def load_rows(path: str | Path, real: bool = False) -> list[tuple[float | None, np.ndarray, ising.Ising | None]]:
@@ -84,3 +88,30 @@ def _checked(path: Path, rows: np.ndarray, real: bool) -> np.ndarray:
             "(real=True, --units gaussian)"
         )
     return rows
+
+
+def lattice_series(path: str | Path, k: int, lattice: ising.Ising) -> tuple[np.ndarray, np.ndarray]:
+    """Energies and magnetisations, on a lattice, of the states of one model in a file, read piece by piece.
+
+    Parameters
+    ----------
+    path : str or Path
+    k : int
+        Which of several models.
+    lattice : Ising
+
+    Returns
+    -------
+    energy, magnetization : float64 and int64, shape (n_chains, n_draws)
+    """
+    with h5py.File(path) as file:
+        states = file["samples/states"]
+        entry = (k,) if states.ndim == 4 else ()  # (model, chain, draw, visible)
+        n_chains, n_draws = states.shape[-3:-1]
+        series = np.empty((n_chains, n_draws)), np.empty((n_chains, n_draws), np.int64)
+        at_once = max(1, BYTES_AT_ONCE // (n_chains * states.shape[-1]))
+        for first in range(0, n_draws, at_once):
+            piece = spins(states[(*entry, slice(None), slice(first, first + at_once))], lattice)
+            for one, values in zip(series, (lattice.energy(piece), lattice.magnetization(piece)), strict=True):
+                one[:, first : first + at_once] = values
+    return series

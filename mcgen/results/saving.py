@@ -113,7 +113,7 @@ def _write_models(file: h5py.File, study: Study, axis: str, coordinates: dict) -
         return
     room = autoencoders if isinstance(study.models[0], autoencoders.Model) else models
     conditions = ()
-    if axis and len(study.models) == 1:  # of all temperatures
+    if axis and room is autoencoders and len(study.models) == 1:  # of all temperatures
         axis, coordinates, conditions = "", {}, (study.temperatures,)
     group = Group(file, "model", axis)
     room.write_models(group, study.models, *conditions)

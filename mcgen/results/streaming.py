@@ -117,6 +117,8 @@ def stream_samples(
             settings = {name: value for name, value in (configuration or {}).items() if name not in NO_SETTINGS}
             known = unfinished.found(path, settings, overwrite, resume)
             ending.enter_context(unfinished.claimed(path))
+            if known is None:
+                unfinished.discard(path)
         keeper = None if checkpoint_every is None else Keeper(path, checkpoint_every, configuration, known)
         with written_beside(path, keeper and keeper.segments.current) as place:
             writer = SampleWriter(place, n_draws, n_temperatures, keeper, beside)
@@ -132,13 +134,23 @@ def stream_samples(
                     with contextlib.suppress(FileError):
                         writer.keep("interrupted")
                 if not writer.close(configuration):
-                    raise interrupt or InputError(f"{path} would hold no draws; append the blocks of a stream")
+                    raise _without_draws(path, interrupt)
             finally:
                 writer.file.close()
         if keeper is not None and writer.kept == (n_temperatures, n_draws):
             unfinished.discard(path)
     if interrupt:
         raise interrupt
+
+
+def _without_draws(path: Path, interrupt: BaseException | None) -> BaseException:
+    """What to say where there is no draw to keep."""
+    if interrupt is None:
+        return InputError(f"{path} would hold no draws; append the blocks of a stream")
+    if isinstance(interrupt, KeyboardInterrupt) and unfinished.part_of(path).exists():
+        part = unfinished.part_of(path)
+        return type(interrupt)(f"stopped before the first draw; {part} keeps the burn-in: go on with --resume")
+    return interrupt
 
 
 class SampleWriter:
@@ -162,6 +174,8 @@ class SampleWriter:
         Temperatures that have all their draws.
     state : dict or None
         Of the stream at the temperature after these, where it goes on; None if it is yet to begin.
+    earlier : tuple of Samples
+        The temperatures that were complete when the run went on, without states.
     file : h5py.File
         What is being written.
     """
@@ -174,7 +188,7 @@ class SampleWriter:
         keeper: Keeper | None = None,
         beside: Study | None = None,
     ):
-        self.kept, self.state = (0, 0), None
+        self.kept, self.state, self.earlier = (0, 0), None, ()
         self.file = h5py.File(place, "w")
         self._n_draws, self._n_temperatures, self._beside, self._keeper = n_draws, n_temperatures, beside, keeper
         self._complete: list[samples.Samples] = []  # without draws
@@ -274,7 +288,8 @@ class SampleWriter:
             self._can_go_on = True
             if not (n_complete or n):  # still in burn-in
                 return
-            heads = [without_draws(run) for run in load_study(known, keep_states=False).samples]
+            there = load_study(known, keep_states=False).samples
+            self.earlier, heads = there[:n_complete], [without_draws(run) for run in there]
             self._like, self._complete = heads[0], heads[:n_complete]
             self._create()
             if n:

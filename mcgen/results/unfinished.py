@@ -97,6 +97,8 @@ def discard(path: str | Path) -> None:
 def claimed(path: str | Path) -> Iterator[None]:
     """The unfinished files of an output are this process's alone, as far as the file system knows of locks.
 
+    Where there is no unfinished file at the end, nothing else is left of it either.
+
     Raises
     ------
     FileError
@@ -114,8 +116,12 @@ def claimed(path: str | Path) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
-        yield
-        lock.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            if not part_of(path).exists():
+                discard(path)
+            lock.unlink(missing_ok=True)
     finally:
         if file is not None:
             os.close(file)

@@ -562,10 +562,16 @@ def interrupt_stream(monkeypatch, temperature, n_blocks, error=KeyboardInterrupt
 
     def stream(lattice, at, **settings):
         monkeypatch.setattr(sampling, "BYTES_PER_BLOCK", 5 * settings["n_chains"] * lattice.n_sites * np.size(at))
-        for k, block in enumerate(original(lattice, at, **settings)):
-            if k == n_blocks and np.isin(temperature, at):
+        blocks = original(lattice, at, **settings)
+        draw = blocks._draw
+
+        def draw_or_stop(n_draws, thin):
+            if np.isin(temperature, at).any() and blocks.n_drawn >= 5 * n_blocks:
                 raise error
-            yield block
+            return draw(n_draws, thin)
+
+        blocks._draw = draw_or_stop
+        return blocks
 
     monkeypatch.setattr(ising, "stream", stream)
 
@@ -604,11 +610,18 @@ def test_a_full_disk_keeps_the_draws_so_far_and_says_so(folder, capsys, monkeypa
     assert results.load_study("ising.h5").attributes["status"] == "interrupted"
 
 
-def test_ctrl_c_before_anything_is_done_writes_nothing(folder, capsys, monkeypatch):
-    interrupt_stream(monkeypatch, 1.8, n_blocks=0)
-    assert mcgen(SAMPLE) == 130
-    assert capsys.readouterr().err == "mcgen: interrupted; nothing was written\n"
-    assert os.listdir(folder) == []
+def test_ctrl_c_before_the_first_draw_keeps_the_burn_in(folder, capsys, monkeypatch):
+    original = ising.stream
+    interrupt_stream(monkeypatch, 3.0, n_blocks=0)
+    assert mcgen(f"{DRAWN} --output ising.h5") == 130
+    words = "mcgen: stopped before the first draw; ising.h5.part keeps the burn-in: go on with --resume\n"
+    assert capsys.readouterr().err == words
+    assert sorted(os.listdir(folder)) == ["ising.h5.blocks", "ising.h5.part"]
+    monkeypatch.setattr(ising, "stream", original)
+    assert mcgen(f"{DRAWN} --output ising.h5 --resume") == 0
+    assert os.listdir(folder) == ["ising.h5"]
+    pairs = zip(results.load("ising.h5"), drawn_by_hand(), strict=True)
+    assert all((run.states == same.states).all() for run, same in pairs)
 
 
 def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
@@ -616,7 +629,7 @@ def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
 
     mcgen(SAMPLE)
     mcgen(TRAIN)
-    original, calls = rbm.sample, []
+    original, calls = rbm.stream, []
 
     def interrupt_the_second(*arguments, **settings):
         calls.append(1)
@@ -624,7 +637,7 @@ def test_ctrl_c_keeps_the_models_that_are_sampled(folder, capsys, monkeypatch):
             raise KeyboardInterrupt
         return original(*arguments, **settings)
 
-    monkeypatch.setattr(rbm, "sample", interrupt_the_second)
+    monkeypatch.setattr(rbm, "stream", interrupt_the_second)
     assert mcgen("rbm sample rbm.h5 --chains 24 --draws 5 --output samples.h5") == 130
     assert "wrote samples.h5, interrupted: 1 of 2 models" in capsys.readouterr().out
     study = results.load_study("samples.h5")

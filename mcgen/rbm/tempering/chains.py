@@ -71,6 +71,8 @@ class TemperingChains:
     (2,)
     """
 
+    KEPT = ("_visible", "n_sweeps", "_replicas")  # see `mcgen.states`
+
     def __init__(
         self,
         stack: Stack,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from mcgen import _cpu, optim
+from mcgen import _cpu, optim, states
 from mcgen._vectors import wide_vectors
 from mcgen.errors import InputError
 from mcgen.rbm.gradient import Gradient
@@ -154,6 +154,8 @@ def limited(direction: tuple[np.ndarray, ...], gradient: tuple[np.ndarray, ...],
 class SlidingMeans:
     """Exponentially sliding means of both layers over batches of data."""
 
+    KEPT = ("visible", "hidden")
+
     def __init__(self) -> None:
         self.visible: np.ndarray | None = None
         self.hidden: np.ndarray | None = None
@@ -171,11 +173,18 @@ class SlidingMeans:
 class Ascent:
     """The model of a training with its optimiser: parameters, and what the optimiser remembers."""
 
+    KEPT = ("_parameters", "_state")
+
     def __init__(self, model: RBM, optimizer: optim.Optimizer, penalties: Penalties):
         self.model, self._optimizer, self._penalties = model, optimizer, penalties
         # Float32 models are trained in float32: a step then moves half as much memory.
         self._parameters = tuple(np.array(array, model.dtype, order="C") for array in free_parameters(model))
         self._state = optimizer.start(self._parameters)
+
+    def go_on(self, state: dict) -> None:
+        """Take up the state of another training of this model."""
+        states.put_back(self, state)
+        self.model = with_free_parameters(self.model, self._parameters)
 
     def step(self, gradient: Gradient, rate: float, epoch: int, turn: Turn | None = None) -> RBM:
         """Go one step along a gradient, penalties included; returns the new model.

@@ -1,12 +1,13 @@
 """Training of RBMs by stochastic gradient ascent of the log-likelihood."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import backend, checks, optim, rng
+from mcgen import backend, checks, optim, rng, states
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
@@ -22,6 +23,7 @@ from mcgen.rbm.training.natural import (
     sampled_natural_direction,
 )
 from mcgen.rbm.training.negative import NEGATIVE_PHASES, PERSISTENT, negative_phase_named
+from mcgen.rbm.training.resuming import check_same, rows_of
 from mcgen.rbm.training.row_weights import checked_weights
 from mcgen.rbm.training.stopping import Stopping
 from mcgen.rbm.training.trained import Trained, columns
@@ -30,6 +32,8 @@ from mcgen.rbm.training.watching import PLAIN_CHAINS, Watching
 
 OPTIMIZERS = ("adam", "sgd", "natural")
 EXACT_DAMPING, SAMPLED_DAMPING = 0.01, 0.1
+# Arguments that are too large for the settings.
+ARRAYS = ("model", "v", "validation", "truth", "row_weights")
 
 
 class Epoch(NamedTuple):
@@ -79,6 +83,8 @@ def train(
     patience: int | None = None,
     keep_every: int | None = None,
     callbacks: Sequence[Callable[[Epoch], object]] = (),
+    resume: Trained | None = None,
+    checkpoint: Callable[[Callable[[], Trained]], object] | None = None,
 ) -> Trained:
     """Fit a model to data: climb the gradient of the mean log-likelihood, positive phase minus negative phase.
 
@@ -159,6 +165,12 @@ def train(
     callbacks : sequence of functions
         Each is called after every epoch with an `Epoch`: its number, the model, the chains and its row of the history.
         A true value ends the training.
+    resume : Trained, optional
+        What an earlier training with the same arguments returned, or one with fewer epochs at a constant learning rate:
+        it goes on with its next epoch, to the same bits as if it had never ended. Arguments that are no numbers are not
+        compared: model, v, validation, truth and row_weights have to be the same.
+    checkpoint : function, optional
+        Called after every epoch with a function that gives the `Trained` so far, which may be saved and resumed.
 
     Returns
     -------
@@ -230,7 +242,7 @@ def train(
     True
     """
     settings = dict(locals())
-    for name in ("model", "v", "validation", "truth", "progress", "row_weights", "callbacks"):
+    for name in (*ARRAYS, "progress", "callbacks", "resume", "checkpoint"):
         del settings[name]
     v = model.check_rows(v)
     settings |= {"n_rows": len(v), "kl_reference": "data" if truth is None else "truth"}
@@ -289,7 +301,22 @@ def train(
     means = SlidingMeans()
     trajectory = [model]
     history: list[dict[str, float]] = []
-    interrupted = False
+    interrupted, state, parts = False, None, (ascent, negative, watching, means)
+    if resume is not None:
+        check_same(resume, model, settings)
+        history, state = rows_of(resume.history), resume.state
+        for part, kept in zip(parts, state["parts"], strict=True):
+            (part.go_on if hasattr(part, "go_on") else functools.partial(states.put_back, part))(kept)
+        stopping.go_on(state["stopping"], model)
+        trajectory, model = list(resume.trajectory) or trajectory, ascent.model
+
+    def result() -> Trained:
+        """After the last complete epoch."""
+        of_last = model.replace(*state["model"])
+        chosen = stopping.best if stopping.best is not None else of_last
+        last = state["chains"].astype(model.visible.state_dtype(model.dtype))
+        kept = tuple(trajectory) if keep_every is not None else ()
+        return Trained(chosen, columns(history), last, settings, interrupted, kept, state)
 
     def gradient_of(batch: np.ndarray, batch_weights: np.ndarray) -> Gradient:
         """The estimate of the gradient from a batch; moves the chains."""
@@ -314,9 +341,11 @@ def train(
         return limited(direction, gradient, rate)
 
     turn = natural if optimizer == "natural" else None
-    with progress_bar(epochs, f"training, {negative_phase}", progress) as bar:
+    with progress_bar(epochs, f"training, {negative_phase}", progress, len(history)) as bar:
         try:
-            for epoch in range(epochs):
+            for epoch in range(len(history), epochs):
+                if stopping.ended:
+                    break
                 evaluate = (epoch + 1) % evaluate_every == 0 or epoch + 1 == epochs
                 rate = rates[epoch]
                 watching.epoch_begins(model, epoch % evaluate_every == 0)
@@ -341,18 +370,19 @@ def train(
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):
                     trajectory.append(model)
                 stopping.judge(model, row)
+                state = {"parts": [states.taken(part) for part in parts], "stopping": stopping.state()}
+                state |= {"model": list(model.parameters), "chains": negative.visible.copy()}
+                if checkpoint is not None:
+                    checkpoint(result)
                 bar.update(1)
                 answers = [call(Epoch(epoch + 1, model, negative.visible, row)) for call in callbacks]
-                if stopping.ended or any(answers):
+                if any(answers):
                     break
         except KeyboardInterrupt:
             if not history:
                 raise
             interrupted = True
-    chosen = stopping.best if stopping.best is not None else model
-    last = negative.visible.astype(model.visible.state_dtype(model.dtype))
-    kept = tuple(trajectory) if keep_every is not None else ()
-    return Trained(chosen, columns(history), last, settings, interrupted, kept)
+    return result()
 
 
 def _exact_phases(model: RBM, batch: np.ndarray, batch_weights: np.ndarray, device: str) -> Phases:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcgen import backend, replicas, rng
-from mcgen.errors import StatisticsWarning
+from mcgen import backend, replicas, rng, states
+from mcgen.errors import InputError, StatisticsWarning
 from mcgen.rbm import tempering
 from mcgen.rbm.chains import Stack, stack
 from mcgen.rbm.model import RBM
@@ -39,6 +39,7 @@ class Persistent:
     """Chains that go on from step to step: PCD, and the chains that only go along with an exact negative phase."""
 
     weights = None
+    KEPT = ("_chains",)
 
     def __init__(self, visible: np.ndarray, seed: int, device: str):
         self._chains, self._device = Chains(visible, seed), device
@@ -47,6 +48,14 @@ class Persistent:
     def visible(self) -> np.ndarray:
         """The states of the chains."""
         return self._chains.visible
+
+    def go_on(self, state: dict) -> None:
+        """Take up the state of other chains; those of contrastive divergence are as many as a batch has rows."""
+        visible = state["_chains"]["visible"]
+        if visible.shape[1:] != self.visible.shape[1:]:
+            raise InputError(f"the state has chains of shape {visible.shape}, for {self.visible.shape[1]} visible units")
+        self._chains.visible = visible
+        states.put_back(self, state)
 
     def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
         """Sweep the chains under the model."""
@@ -70,6 +79,8 @@ class Restarted(Persistent):
 
 class Weighted:
     """Persistent chains whose weights correct for the steps of the model, however fast these are."""
+
+    KEPT = ("_chains",)
 
     def __init__(self, model: RBM, n_chains: int, seed: int, device: str):
         self._chains = WeightedChains(model, n_chains, seed, device)
@@ -100,8 +111,10 @@ class Tempered:
     """Persistent chains of a ladder of inverse temperatures, which swap their states: they do not stay in one mode."""
 
     weights = None
+    KEPT = ("_betas", "_n_adapted", "_chains")
 
     def __init__(self, model: RBM, visible: np.ndarray, ladder: Sequence[float], seed: int, device: str):
+        self._model = model
         self._seed, self._target, self._n_adapted = seed, backend.target(device), 0
         self._betas = tempering.check_betas(ladder)
         self._chains: TemperingChains | None = None
@@ -128,6 +141,14 @@ class Tempered:
                 self._adapt(model, self._chains.visible)
             self._chains.restart_counts()
 
+    def go_on(self, state: dict) -> None:
+        """Take up the state of other chains, whose ladder may have been another."""
+        self._betas = tempering.check_betas(state["_betas"])
+        visible = np.zeros((len(self._betas), *self.visible.shape), self.visible.dtype)
+        seed = rng.derive(self._seed, 2 * (state["_n_adapted"] - 1) + 1)
+        self._chains = TemperingChains(_at_betas(self._model, self._betas), visible, seed, self._target, self._betas)
+        states.put_back(self, state)
+
     def _adapt(self, model: RBM, visible: np.ndarray) -> None:
         def make_stack(betas: np.ndarray) -> Stack:
             return _at_betas(model, betas)
@@ -151,6 +172,7 @@ class Trajectory:
 
     weights = None
     STORE_AT = 0.5
+    KEPT = ("stored", "_n_built", "_chains")
 
     def __init__(self, model: RBM, visible: np.ndarray, seed: int, device: str):
         self._seed, self._target, self._n_built = seed, backend.target(device), 0
@@ -180,6 +202,18 @@ class Trajectory:
 
     def epoch_ends(self, model: RBM) -> None:
         """Nothing to do."""
+
+    def state(self) -> dict:
+        """What the chains go on from: models by their parameters."""
+        stored = [list(model.parameters) for model in self.stored]
+        return {"stored": stored, "_n_built": self._n_built, "_chains": states.taken(self._chains)}
+
+    def go_on(self, state: dict) -> None:
+        """Take up the state of other chains, which may have stored other models."""
+        model = self.stored[0]
+        self.stored, self._n_built = [model.replace(*arrays) for arrays in state["stored"]], state["_n_built"] - 1
+        self._build(model, np.zeros((len(self.stored) + 1, *self.visible.shape), self.visible.dtype))
+        states.put_back(self._chains, state["_chains"])
 
     def _build(self, model: RBM, visible: np.ndarray) -> None:
         seed = rng.derive(self._seed, 2 * self._n_built)

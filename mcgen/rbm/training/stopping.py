@@ -46,6 +46,16 @@ class Stopping:
                 )
         self._patience = patience
 
+    def state(self) -> dict:
+        """What is remembered: see `mcgen.states`."""
+        best = None if self.best is None else list(self.best.parameters)
+        return {"best": best, "value": self._value, "waited": self._waited, "ended": self.ended}
+
+    def go_on(self, state: dict, model: RBM) -> None:
+        """Take up the state of another training of this model."""
+        self.best = None if state["best"] is None else model.replace(*state["best"])
+        self._value, self._waited, self.ended = (state[name] for name in ("value", "waited", "ended"))
+
     @property
     def judges(self) -> bool:
         """Whether every epoch is to be judged."""

@@ -46,6 +46,8 @@ class Trained:
         Whether Ctrl-C ended it early; the history holds the completed epochs.
     trajectory : tuple of RBM
         The models that were kept on the way, from the start to the last, if `keep_every` was given.
+    state : dict or None
+        What the training goes on from after its last epoch, for the argument `resume` of `train`: see `mcgen.states`.
     """
 
     model: RBM
@@ -54,6 +56,7 @@ class Trained:
     settings: dict
     interrupted: bool = False
     trajectory: tuple[RBM, ...] = ()
+    state: dict | None = None
 
 
 def join(first: Trained, second: Trained) -> Trained:

@@ -89,6 +89,16 @@ class Watching:
             self._log_partition_of_start, self._error_of_start = start.value, start.error
             self._v, self._n_afresh = v, 0
             self._since, self._apart, self._batch_size = 0, 1, batch_size
+            self._leading = mixing.leading_vector(model)
+
+    @property
+    def KEPT(self) -> tuple[str, ...]:  # noqa: N802 - see `mcgen.states`
+        """What is remembered."""
+        counts = ("gibbs_steps", "_n_moves", "_was_stuck", "_warned_of_chains", "_lost", "_n_measured", "_record")
+        if not self._persistent:
+            return counts
+        of_z = ("_followers", "_log_partition_of_start", "_error_of_start", "_n_afresh", "_since", "_apart")
+        return (*counts, *of_z, "_leading")
 
     def epoch_begins(self, model: RBM, after_evaluation: bool) -> None:
         """After an evaluation, begin a new record, and measure how many sweeps the chains need, if asked to."""

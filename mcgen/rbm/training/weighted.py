@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.special import logsumexp
 
-from mcgen import rng
+from mcgen import rng, states
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.partition.acceptance import scatter
 from mcgen.rbm.partition.draws import draw_model
@@ -66,6 +66,8 @@ class WeightedChains:
     True
     """
 
+    KEPT = ("n_resampled", "_chains", "_log_weights")
+
     def __init__(self, model: RBM, n_chains: int, seed: int, device: str, n_groups: int = 1):
         self.model, self.n_resampled = model, 0
         self._seed, self._device, self._n_groups = rng.derive(seed, 1), device, n_groups
@@ -112,6 +114,16 @@ class WeightedChains:
         """Go on with as many other chains, and their weights with respect to another start."""
         self.model, self._chains.visible = model, np.ascontiguousarray(visible, model.dtype)
         self._log_weights = log_weights.copy()
+
+    def state(self) -> dict:
+        """What the chains go on from: see `mcgen.states`."""
+        kept = {name: states.taken(getattr(self, name)) for name in self.KEPT}
+        return kept | {"model": list(self.model.parameters)}
+
+    def go_on(self, state: dict) -> None:
+        """Take up the state of other chains."""
+        states.put_back(self, state)
+        self.model = self.model.replace(*state["model"])
 
     def advance(self, n_sweeps: int) -> None:
         """Sweep the chains under the model."""
