@@ -48,7 +48,9 @@ class _Bar(tqdm):
 
 
 def progress(total: int, label: str, shown: bool, initial: int = 0) -> "tqdm | _Lines":
-    """A context manager with `update(n)`, which also ends the work before a time limit, for `total` pieces of work, of which `initial` are done already.
+    """A context manager with `update(n)`, for `total` pieces of work, of which `initial` are done already.
+
+    An update also ends the work if a time limit is near: see `mcgen.interruption`.
 
     Examples
     --------

@@ -7,6 +7,9 @@ from typing import NoReturn
 
 from mcgen.errors import InputError
 
+# Of a configuration, what results do not depend on.
+NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit")
+
 
 class Parser(argparse.ArgumentParser):
     """One line for each error.

@@ -4,6 +4,7 @@ import argparse
 
 from mcgen import interruption
 from mcgen.cli.arguments import (
+    NO_SETTINGS,
     Parser,
     check_sampling,
     checkpoint_argument,
@@ -102,7 +103,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     try:
         with results.stream_samples(
             arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments),
-            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume,
+            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume, not_settings=NO_SETTINGS,
         ) as file:  # fmt: skip
             if file.earlier:
                 print(_how(file.earlier[0], settings["moves"]))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mcgen import interruption
 from mcgen.cli import logz, rbm_evaluate, training
 from mcgen.cli.arguments import (
+    NO_SETTINGS,
     check_sampling,
     checkpoint_argument,
     command,
@@ -94,7 +95,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     try:
         with results.stream_samples(
             arguments.output, arguments.draws, n_models, arguments.overwrite, remembered,
-            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume,
+            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume, not_settings=NO_SETTINGS,
             beside=results.Study(study.temperatures, study.lattice),
         ) as file:  # fmt: skip
             for run, temperature in zip(file.earlier, temperatures, strict=False):

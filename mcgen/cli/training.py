@@ -1,8 +1,19 @@
 """`mcgen rbm train`: from samples to models, and how right they are."""
 
 import argparse
+from collections.abc import Callable
 
-from mcgen.cli.arguments import Parser, command, configuration, device_argument, output_arguments, per_site
+from mcgen import interruption
+from mcgen.cli.arguments import (
+    NO_SETTINGS,
+    Parser,
+    command,
+    configuration,
+    device_argument,
+    output_arguments,
+    per_site,
+    survival_arguments,
+)
 from mcgen.cli.units import KINDS, as_units, is_real, unit_kind
 from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
@@ -50,6 +61,7 @@ def add_command(rbm: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     _arguments(train)
     output_arguments(train)
+    survival_arguments(train)
 
 
 def _arguments(command: Parser) -> None:
@@ -76,36 +88,54 @@ def _arguments(command: Parser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from mcgen import evaluation, results, rng
+    from mcgen import evaluation, long_sums, results, rng
 
-    results.check_output(arguments.output, arguments.overwrite)
     tables = pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
     lattice = tables[0][2]
     default = "spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli"
     visible = unit_kind("--units", arguments.units or default)
     hidden = unit_kind("--hidden-units", _hidden_units(arguments, default))
 
-    def train(k: int) -> tuple:
-        seeds = [rng.derive(arguments.seed, 3 * k + part) for part in range(3)]
-        return _train_one(arguments, tables[k], visible, hidden, seeds)
+    remembered = configuration(arguments) | {"data_digest": long_sums.fingerprint(*(table[1] for table in tables))}
+    trained: list = []  # those that are complete, and the one that is not
 
-    done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
-    trained, exact, columns = zip(*done, strict=True)
-    temperatures = tuple(table[0] for table in tables[: len(done)] if table[0] is not None)
-    study = results.Study(
-        temperatures,
-        lattice,
-        models=tuple(one.model for one in trained),
-        trained=trained,
-        exact=evaluation.columns(exact),
-        observables=evaluation.columns(columns),
-    )
-    status = "interrupted" if interrupted else "complete"
-    path = results.save(arguments.output, study, arguments.overwrite, configuration(arguments), status)
-    n_done = len(trained[-1].history["epoch"])
+    def study(exact: tuple = (), columns: tuple = ()) -> results.Study:
+        n_known = len(exact) or len(trained)
+        return results.Study(
+            tuple(table[0] for table in tables[:n_known] if table[0] is not None),
+            lattice,
+            models=tuple(one.model for one in trained[:n_known]),
+            trained=tuple(trained[:n_known]),
+            exact=evaluation.columns(exact),
+            observables=evaluation.columns(columns),
+        )
+
+    with results.kept_trainings(
+        arguments.output, remembered, NO_SETTINGS, arguments.overwrite, arguments.resume, arguments.checkpoint_every
+    ) as kept:
+
+        def so_far(k: int, one: Callable) -> results.Study:
+            trained[k:] = [one()]
+            return study()
+
+        def train(k: int) -> tuple:
+            seeds = [rng.derive(arguments.seed, 3 * k + part) for part in range(3)]
+            earlier = kept.earlier.trained[k] if k < len(kept.earlier.trained) else None
+
+            def keep(one: Callable) -> None:
+                kept.checkpoint(lambda: so_far(k, one))
+
+            result = _train_one(arguments, tables[k], visible, hidden, seeds, earlier, keep)
+            trained[k:] = [result[0]]
+            return result
+
+        done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
+        _, exact, columns = zip(*done, strict=True)
+        path = kept.finish(study(exact, columns), interrupted, study())
+    n_done = len(done[-1][0].history["epoch"])
     last = f"{n_done} of {arguments.epochs} epochs" if arguments.trainer == "sgd" else f"{n_done} iterations"
     print(f"wrote {path}" + f", interrupted: {len(done)} of {len(tables)} models, the last with {last}" * interrupted)
-    return 130 if interrupted else 0
+    return interruption.exit_status() if interrupted else 0
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -145,8 +175,19 @@ def _hidden_units(arguments: argparse.Namespace, default: str) -> str:
     return visible if visible in ("spin", "bernoulli") else "bernoulli"
 
 
-def _train_one(arguments: argparse.Namespace, table: tuple, visible, hidden, seeds: list[int]) -> tuple:  # noqa: ANN001
-    """Train and evaluate at one temperature: the result of training, exact values and observables."""
+def _train_one(
+    arguments: argparse.Namespace,
+    table: tuple,
+    visible,  # noqa: ANN001
+    hidden,  # noqa: ANN001
+    seeds: list[int],
+    earlier,  # noqa: ANN001
+    keep: Callable,
+) -> tuple:
+    """Train and evaluate at one temperature: the result of training, exact values and observables.
+
+    An earlier result is gone on with; keep is called after every epoch with a function that gives the result so far.
+    """
     from mcgen import evaluation, observables, rbm
 
     temperature, rows, lattice = table
@@ -156,13 +197,17 @@ def _train_one(arguments: argparse.Namespace, table: tuple, visible, hidden, see
     settings = {"seed": seeds[1], "device": arguments.device, "progress": True}
     settings["truth"] = truth(lattice, temperature) if comparable else None
     settings["l2"] = arguments.l2
-    if arguments.trainer == "likelihood":
+    if arguments.trainer == "likelihood" and earlier is not None:  # it is only ever complete
+        trained = earlier
+    elif arguments.trainer == "likelihood":
         trained = rbm.maximum_likelihood(start, v, **settings)
     else:
         own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
         own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch"), "centered": arguments.centered}
         own |= {"validation": validation}
-        trained = rbm.train(start, v, **own, **settings)
+        once_more = {"resume": earlier, "checkpoint": keep}
+        trained = rbm.train(start, v, **own, **settings, **once_more)
+    keep(lambda: trained)
     print(_training_line(trained, temperature))
     if not comparable:
         return trained, {}, {}

@@ -251,8 +251,8 @@ def stream(
 
     A single draw of all chains is never divided; method="exact" draws everything in one block.
 
-    Arguments and errors are those of `sample`, but that only tempering takes several temperatures, and for `resume`: the
-    state of an earlier stream with the same arguments, from which the draws go on as if it had never ended. All
+    Arguments and errors are those of `sample`, but that only tempering takes several temperatures, and for `resume`:
+    the state of an earlier stream with the same arguments, from which the draws go on as if it had never ended. All
     arguments are checked before the iterator is returned.
 
     Returns

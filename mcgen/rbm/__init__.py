@@ -29,7 +29,7 @@ __all__ = [
     "partition",
     "positive_phase",
     "sample",
-    "stream",
     "start_from_data",
+    "stream",
     "train",
 ]

@@ -46,6 +46,7 @@ states; 1 had no magnetization, kernel and /exchange.
 from mcgen.results.draws import Draws
 from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
 from mcgen.results.groups import AXES, Columns
+from mcgen.results.kept_trainings import kept_trainings
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
 from mcgen.results.rows import lattice_series, load_rows
@@ -62,6 +63,7 @@ __all__ = [
     "as_study",
     "check_output",
     "last_states",
+    "kept_trainings",
     "lattice_series",
     "load",
     "load_rows",

@@ -11,6 +11,7 @@ from mcgen.results.files import SCHEMA_VERSION
 from mcgen.results.groups import Entries
 from mcgen.results.segments import check_sources
 from mcgen.results.study import Study
+from mcgen.results.trees import read_tree
 
 
 def load(path: str | Path, keep_states: bool = True) -> object:
@@ -104,7 +105,8 @@ def _read(file: h5py.File, keep_states: bool) -> Study:
             kept = None
             if "trajectory" in file:
                 kept = models.read_trajectory(Entries(file["trajectory"]), fields["models"])
-            fields["trained"] = models.read_training(training, fields["models"], kept)
+            kept_states = read_tree(file["checkpoint"]) if "checkpoint" in file else None
+            fields["trained"] = models.read_training(training, fields["models"], kept, kept_states)
         else:
             checkpoint = Entries(file["checkpoint"])
             fields["trained"] = autoencoders.read_training(training, checkpoint, fields["models"])

@@ -99,7 +99,7 @@ def write_training(group: Group, trained: Sequence[rbm.Trained]) -> np.ndarray:
     group.add("interrupted", (), [np.int8(one.interrupted) for one in trained])
     fewest = min(len(one.chains) for one in trained)  # an interrupted training may have stopped at a smaller batch
     group.add("chains", ("chain", "visible"), [one.chains[:fewest] for one in trained])
-    group.hdf.attrs["settings"] = json.dumps([one.settings for one in trained], default=str)
+    group.hdf.attrs["settings"] = json.dumps([one.settings for one in trained], default=plain)
     return np.arange(1, length + 1)
 
 
@@ -123,9 +123,12 @@ def read_trajectory(entries: Entries, models: Sequence[rbm.RBM]) -> list[tuple[r
 
 
 def read_training(
-    entries: Entries, models: Sequence[rbm.RBM], trajectories: Sequence[tuple[rbm.RBM, ...]] | None = None
+    entries: Entries,
+    models: Sequence[rbm.RBM],
+    trajectories: Sequence[tuple[rbm.RBM, ...]] | None = None,
+    states: Sequence[dict | None] | None = None,
 ) -> tuple[rbm.Trained, ...]:
-    """The group /training."""
+    """The group /training; trajectories and states come from groups of their own."""
     settings = json.loads(entries.group.attrs["settings"])
     skipped = {"epoch", *AXES, "chain", "visible", "chains", "interrupted", "n_epochs"}
     names = [name for name in entries.group if name not in skipped]
@@ -136,5 +139,11 @@ def read_training(
         length = int(lengths[k])
         history = {"epoch": np.arange(1, length + 1)} | {name: columns[name][k][:length] for name in names}
         trajectory = trajectories[k] if trajectories else ()
-        trained.append(rbm.Trained(model, history, chains[k], settings[k], bool(interrupted[k]), trajectory))
+        state = states[k] if states else None
+        trained.append(rbm.Trained(model, history, chains[k], settings[k], bool(interrupted[k]), trajectory, state))
     return tuple(trained)
+
+
+def plain(value: object) -> object:
+    """Numbers and arrays of NumPy as those of Python, so that they are the same numbers when they are read."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -11,6 +11,7 @@ from mcgen.results.exchange import write_exchange, write_exchanges
 from mcgen.results.files import check_output, sign, written_beside
 from mcgen.results.groups import Group
 from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, of_training, own_configuration
+from mcgen.results.trees import write_tree
 
 
 def save(
@@ -126,6 +127,8 @@ def _write_models(file: h5py.File, study: Study, axis: str, coordinates: dict) -
         group = Group(file, "trajectory", axis)
         models.write_trajectory(group, study.trained)
         group.close(coordinates)
+    if room is models and any(one.state is not None for one in study.trained):
+        write_tree(file, "checkpoint", [one.state for one in study.trained])
     if study.trained and room is autoencoders:
         group = Group(file, "checkpoint", axis)
         room.write_checkpoint(group, study.trained)

@@ -20,9 +20,6 @@ from mcgen.results.saving import write_study
 from mcgen.results.segments import put_together
 from mcgen.results.study import Study, as_study, check_alike, of_samples, own_configuration
 
-# Of a configuration, what the draws do not depend on.
-NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit")
-
 
 @contextlib.contextmanager
 def stream_samples(
@@ -35,6 +32,7 @@ def stream_samples(
     checkpoint_every: float | None = None,
     resume: bool = False,
     beside: Study | None = None,
+    not_settings: Sequence[str] = (),
 ) -> Iterator["SampleWriter"]:
     """Write the blocks of `ising.stream` or `rbm.stream` to a file that holds what `save` would write of the whole run.
 
@@ -67,6 +65,8 @@ def stream_samples(
         `n_complete` and `state` of the writer say with what to go on. Without such a run, a new one begins.
     beside : Study, optional
         For draws of models: the temperatures, if the models have any, and the lattice.
+    not_settings : sequence of str
+        Of the configuration, what the draws do not depend on: a run that is resumed may differ in it.
 
     Yields
     ------
@@ -114,7 +114,7 @@ def stream_samples(
         if checkpoint_every is None:
             check_output(path, overwrite)
         else:
-            settings = {name: value for name, value in (configuration or {}).items() if name not in NO_SETTINGS}
+            settings = {name: value for name, value in (configuration or {}).items() if name not in not_settings}
             known = unfinished.found(path, settings, overwrite, resume)
             ending.enter_context(unfinished.claimed(path))
             if known is None:

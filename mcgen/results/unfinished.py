@@ -9,6 +9,7 @@ name; `run.h5.part` refers to them by virtual datasets, and the two belong toget
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -116,6 +117,8 @@ def claimed(path: str | Path) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
+        for stale in part_of(path).parent.glob(f".{glob.escape(part_of(path).name)}.*.partial"):
+            stale.unlink()  # of a process that was killed while it wrote
         try:
             yield
         finally:

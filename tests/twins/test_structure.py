@@ -183,6 +183,7 @@ RANKS = [
         "results.files",
         "results.groups",
         "results.keeper",
+        "results.kept_trainings",
         "results.loading",
         "results.models",
         "results.peeking",

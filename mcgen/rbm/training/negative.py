@@ -53,7 +53,9 @@ class Persistent:
         """Take up the state of other chains; those of contrastive divergence are as many as a batch has rows."""
         visible = state["_chains"]["visible"]
         if visible.shape[1:] != self.visible.shape[1:]:
-            raise InputError(f"the state has chains of shape {visible.shape}, for {self.visible.shape[1]} visible units")
+            raise InputError(
+                f"the state has chains of shape {visible.shape}, for {self.visible.shape[1]} visible units"
+            )
         self._chains.visible = visible
         states.put_back(self, state)
 
