@@ -91,9 +91,11 @@ def look_at_the_clock() -> None:
     OutOfTime
         If what is left is less than 1.5 times the longest piece so far and the reserve. It is raised once.
     """
+    if _clock.end is None:
+        return
     now = time.monotonic()
     _clock.longest, _clock.last = max(_clock.longest, now - _clock.last), now
-    if _clock.end is None or now + ALLOWANCE * _clock.longest + _clock.reserve + SECONDS_AT_THE_END < _clock.end:
+    if now + ALLOWANCE * _clock.longest + _clock.reserve + SECONDS_AT_THE_END < _clock.end:
         return
     _clock.end, _clock.status = None, AFTER_TIME_LIMIT
     raise OutOfTime("the time limit is near: stopped; nothing was written")

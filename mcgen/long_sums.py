@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from mcgen import interruption
 from mcgen.errors import FileError
 from mcgen.progress import progress as progress_bar
 
@@ -105,6 +106,7 @@ def long_sum(
             state, done = work(done, state), done + 1
             now = time.monotonic()
             finished += cost(done - 1)
+            interruption.look_at_the_clock()
             if bar is not None:
                 bar.update(cost(done - 1))
             elif done - already == 2 and progress is not False:

@@ -95,11 +95,15 @@ def output_arguments(command: Parser, ending: str = ".h5") -> None:
     command.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 
-def survival_arguments(command: Parser) -> None:
-    """How a run goes on that was killed, and when it stops."""
+def survival_arguments(command: Parser, from_file: bool = False) -> None:
+    """How a run goes on that was killed, and when it stops; maybe also from the file of another one."""
     add = command.add_argument
     words = "go on where the run with this output was killed or stopped; without such a run, begin"
-    add("--resume", action="store_true", help=words)
+    if from_file:
+        words += "; with FILE, go on from a file of the same command, with as many or more epochs"
+        add("--resume", nargs="?", const=True, default=False, metavar="FILE", help=words)
+    else:
+        add("--resume", action="store_true", help=words)
     words = "seconds between checkpoints, in the file OUTPUT.part, which opens like any other"
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=words)
     time_limit_argument(command)

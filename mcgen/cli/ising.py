@@ -20,6 +20,7 @@ from mcgen.cli.arguments import (
     sampling_arguments,
     sampling_settings,
     survival_arguments,
+    time_limit_argument,
 )
 from mcgen.errors import FileError
 
@@ -51,6 +52,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     _lattice(exact)
     exact.add_argument("--method", default="auto", help="auto, enumeration, transfer or kaufman")
     checkpoint_argument(exact, "mcgen-ising-exact.checkpoint")
+    time_limit_argument(exact)
     device_argument(exact)
 
 

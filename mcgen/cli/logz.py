@@ -3,7 +3,8 @@
 import argparse
 from collections.abc import Callable
 
-from mcgen.cli.arguments import command, device_argument, either
+from mcgen import interruption
+from mcgen.cli.arguments import command, device_argument, either, time_limit_argument
 from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
 
@@ -32,6 +33,7 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     logz.add_argument("--temperatures", type=int, default=None, help=words)
     logz.add_argument("--seed", type=int, default=0, help="0 to 2**64 - 1")
     device_argument(logz)
+    time_limit_argument(logz)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -64,7 +66,7 @@ def _logz(arguments: argparse.Namespace) -> int:
     done, interrupted = until_interrupted(estimate, len(study.models))
     if interrupted:
         print(f"interrupted: {len(done)} of {len(study.models)} models")
-    return 130 if interrupted else 0
+    return interruption.exit_status() if interrupted else 0
 
 
 def _settings(arguments: argparse.Namespace, method: str) -> dict:

@@ -21,6 +21,7 @@ from mcgen.cli.arguments import (
     sampling_arguments,
     sampling_settings,
     survival_arguments,
+    time_limit_argument,
 )
 from mcgen.cli.ising import draw
 from mcgen.errors import FileError, InputError
@@ -54,6 +55,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     exact.add_argument("file", help="HDF5 file with models")
     checkpoint_argument(exact, None)
+    time_limit_argument(exact)
     device_argument(exact)
     logz.add_command(rbm, _models)
     rbm_evaluate.add_command(rbm, _models)

@@ -3,7 +3,14 @@
 import argparse
 from collections.abc import Callable
 
-from mcgen.cli.arguments import check_sampling, command, sampling_arguments, sampling_settings
+from mcgen import interruption
+from mcgen.cli.arguments import (
+    check_sampling,
+    command,
+    sampling_arguments,
+    sampling_settings,
+    time_limit_argument,
+)
 from mcgen.cli.units import as_units, is_real
 from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
@@ -31,6 +38,7 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     words = "most rows of data, and as many samples, for the adversarial accuracy"
     evaluate.add_argument("--neighbors", type=int, default=2000, help=words)
     sampling_arguments(evaluate, chains=256, draws=40, thin=10, burn_in=1000, methods=METHODS)
+    time_limit_argument(evaluate)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -60,7 +68,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     done, interrupted = until_interrupted(work, len(study.models))
     if interrupted:
         print(f"interrupted: {len(done)} of {len(study.models)} models")
-    return 130 if interrupted else 0
+    return interruption.exit_status() if interrupted else 0
 
 
 def _rows(path: str, models: tuple, temperatures: tuple) -> list:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mcgen import interruption
 from mcgen.cli import vae_training
 from mcgen.cli.arguments import command, configuration, output_arguments
 from mcgen.cli.vae_models import (
@@ -74,7 +75,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     status = "interrupted" if interrupted else "complete"
     path = results.save(arguments.output, whole, arguments.overwrite, configuration(arguments), status)
     print(f"wrote {path}" + f", interrupted: {len(runs)} of {len(chosen)} temperatures" * interrupted)
-    return 130 if interrupted else 0
+    return interruption.exit_status() if interrupted else 0
 
 
 def _check_evaluate(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,10 @@
 """`mcgen vae train`: from samples to variational autoencoders, and how right they are."""
 
 import argparse
+from collections.abc import Callable
 
-from mcgen.cli.arguments import Parser, command, configuration, output_arguments
+from mcgen import interruption
+from mcgen.cli.arguments import NO_SETTINGS, Parser, command, configuration, output_arguments, survival_arguments
 from mcgen.cli.training import pick_temperature
 from mcgen.cli.vae_models import Entry, bound_columns, observable_lines, thinned
 from mcgen.errors import DivergenceError, InputError
@@ -41,6 +43,7 @@ def add_command(vae: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     _arguments(train)
     output_arguments(train)
+    survival_arguments(train, from_file=True)
 
 
 def _arguments(command: Parser) -> None:
@@ -69,7 +72,6 @@ def _arguments(command: Parser) -> None:
     for name, (kind, default, words) in OF_TRAIN.items():
         add(f"--{name}", type=kind, default=default, help=words)
     add("--seed", type=int, default=0, help="0 to 2**64 - 1")
-    add("--resume", default=None, metavar="FILE", help="go on from this file of the same command, as if never ended")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -92,52 +94,72 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from mcgen import evaluation, results
+    from mcgen import evaluation, long_sums, results
 
-    results.check_output(arguments.output, arguments.overwrite)
     # Shades of grey are data of Bernoulli decoders too.
     tables = results.load_rows(arguments.data, arguments.decoder in ("bernoulli", "gaussian"))
     tables = pick_temperature(tables, arguments)
     temperatures = tuple(table[0] for table in tables if table[0] is not None)
-    earlier = _earlier(arguments, temperatures)
     jobs = [tables] if arguments.conditional else [[table] for table in tables]
-    done, stopped = [], None
-    for k, job in enumerate(jobs):
-        try:
-            done.append(_train_one(arguments, job, k, earlier))
-        except (KeyboardInterrupt, DivergenceError) as caught:
-            stopped = caught
-            if getattr(caught, "last_good", None) is not None:
-                done.append((caught.last_good, []))
-        if stopped is None and not done[-1][1]:
-            stopped = KeyboardInterrupt()
-        if stopped is not None:
-            break
-    if not done:
-        raise stopped
-    fits, found = zip(*done, strict=True)
-    exact, columns = zip(*(row for one in found for row in one or [({}, {})]), strict=True)
-    study = results.Study(
-        temperatures if arguments.conditional else temperatures[: len(done)],
-        tables[0][2],
-        models=tuple(fit.model for fit in fits),
-        trained=fits,
-        exact=evaluation.columns(exact),
-        observables=evaluation.columns(columns),
-    )
-    status = "interrupted" if stopped else "complete"
-    path = results.save(arguments.output, study, arguments.overwrite, configuration(arguments), status)
+    fits: list = []  # those that are complete, and the one that is not
+
+    def study(exact: tuple = (), columns: tuple = ()) -> results.Study:
+        return results.Study(
+            temperatures if arguments.conditional else temperatures[: len(fits)],
+            tables[0][2],
+            models=tuple(fit.model for fit in fits),
+            trained=tuple(fits),
+            exact=evaluation.columns(exact),
+            observables=evaluation.columns(columns),
+        )
+
+    remembered = configuration(arguments) | {"data_digest": long_sums.fingerprint(*(table[1] for table in tables))}
+    resume = arguments.resume is True
+    with results.kept_trainings(
+        arguments.output, remembered, NO_SETTINGS, arguments.overwrite, resume, arguments.checkpoint_every
+    ) as kept:
+        earlier = _earlier(kept.earlier, arguments.output, temperatures)
+        if isinstance(arguments.resume, str):
+            earlier = _earlier(results.load_study(arguments.resume), arguments.resume, temperatures)
+        done, stopped = [], None
+        for k, job in enumerate(jobs):
+
+            def keep(so_far: Callable, k: int = k) -> None:
+                def known() -> results.Study:
+                    fits[k:] = [so_far()]
+                    return study()
+
+                kept.checkpoint(known)
+
+            try:
+                done.append(_train_one(arguments, job, k, earlier, keep))
+            except (KeyboardInterrupt, DivergenceError) as caught:
+                stopped = caught
+                if getattr(caught, "last_good", None) is not None:
+                    done.append((caught.last_good, []))
+            fits[k:] = [done[k][0]] if len(done) > k else fits[k:]
+            if stopped is None and not done[-1][1]:
+                stopped = KeyboardInterrupt()
+            if stopped is not None:
+                break
+        if not done:
+            raise stopped
+        so_far = study()
+        del fits[len(done) :]
+        exact, columns = zip(*(row for _, found in done for row in found or [({}, {})]), strict=True)
+        path = kept.finish(study(exact, columns), stopped is not None, so_far)
     words = f", interrupted: {len(done)} of {len(jobs)} models, the last with {fits[-1].state.epoch} epochs"
     print(f"wrote {path}" + words * (stopped is not None))
     if isinstance(stopped, DivergenceError):
         raise stopped
-    return 130 if stopped else 0
+    return interruption.exit_status() if stopped else 0
 
 
-def _train_one(arguments: argparse.Namespace, tables: list, k: int, earlier: dict) -> tuple:
+def _train_one(arguments: argparse.Namespace, tables: list, k: int, earlier: dict, keep: Callable) -> tuple:
     """Train one model and evaluate it at each of its temperatures: the Fit, and exact values and columns of each.
 
-    After Ctrl-C during the evaluation there are none of the latter.
+    keep is called after every epoch with a function that gives the Fit so far. After Ctrl-C during the evaluation there
+    are no exact values and columns.
     """
     import numpy as np
 
@@ -151,12 +173,13 @@ def _train_one(arguments: argparse.Namespace, tables: list, k: int, earlier: dic
     net = _start(arguments, x.shape[1], tables, kind, seeds[0])
     resume = earlier.get(None if arguments.conditional else tables[0][0])
     if resume is not None:
-        _check_same(arguments, net, resume)
+        _check_same(net, resume)
     order = rng.permutation(seeds[3], rng.purpose.TRAINING_ORDER, len(x))
     n_kept = len(x) - round(arguments.validation * len(x))
     learn, judge = order[:n_kept], order[n_kept:]
     settings = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_TRAIN}
     settings |= {"n_draws": arguments.draws_per_row, "seed": seeds[1], "resume": resume, "progress": True}
+    settings["checkpoint"] = keep
     if len(judge):
         settings["validation"] = x[judge]
         settings["validation_condition"] = None if condition is None else condition[judge]
@@ -222,32 +245,31 @@ def _convolution(arguments: argparse.Namespace, lattice):  # noqa: ANN001, ANN20
     return vae.Convolution((*lattice.shape, 1), tuple(filters), padding="periodic")
 
 
-def _earlier(arguments: argparse.Namespace, temperatures: tuple) -> dict:
+def _earlier(study, path: str, temperatures: tuple) -> dict:  # noqa: ANN001
     """The trainings to go on with, by temperature; that of a conditional model, or without temperatures, by None."""
-    from mcgen import results, vae
+    from mcgen import vae
     from mcgen.errors import FileError
 
-    if arguments.resume is None:
+    if not study.attributes:  # there is none
         return {}
-    study = results.load_study(arguments.resume)
     if not study.trained or not isinstance(study.trained[0], vae.Fit):
-        raise FileError(f"{arguments.resume} holds no training of a VAE; give a file written by 'mcgen vae train'")
+        raise FileError(f"{path} holds no training of a VAE; give a file written by 'mcgen vae train'")
     if isinstance(study.models[0], vae.ConditionalVAE) or not study.temperatures:
         return {None: study.trained[0]}
     unknown = [one for one in study.temperatures if one not in temperatures]
     if unknown:
         raise InputError(
-            f"{arguments.resume} has a model of T = {unknown[0]:g}, of which there is no data here; "
+            f"{path} has a model of T = {unknown[0]:g}, of which there is no data here; "
             "give the same --data and --temperature"
         )
     return dict(zip(study.temperatures, study.trained, strict=True))
 
 
-def _check_same(arguments: argparse.Namespace, net, resume) -> None:  # noqa: ANN001
+def _check_same(net, resume) -> None:  # noqa: ANN001
     """Raise `InputError` if training cannot go on from there with this model."""
     from mcgen.results.study import check_alike, of_model
 
-    check_alike(f"models of the command and of {arguments.resume}: models", [net, resume.model], of_model)
+    check_alike("models of the command and of the training to go on with: models", [net, resume.model], of_model)
 
 
 def _evaluated(net, table: tuple, kind: str, seed: int) -> tuple[dict, dict]:  # noqa: ANN001

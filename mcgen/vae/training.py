@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,7 @@ def train(
     seed: int = 0,
     resume: Fit | None = None,
     progress: bool = False,
+    checkpoint: Callable[[Callable[[], Fit]], object] | None = None,
 ) -> Fit:
     """Fit an autoencoder to data: climb the gradient of the mean bound on log p(x).
 
@@ -140,6 +142,8 @@ def train(
         on from there, to the same bits as without the break.
     progress : bool
         Show progress on standard error.
+    checkpoint : function, optional
+        Called after every epoch with a function that gives the `Fit` so far, which may be saved and resumed.
 
     Returns
     -------
@@ -171,7 +175,7 @@ def train(
     True
     """
     settings = dict(locals())
-    for name in ("net", "x", "condition", "validation", "validation_condition", "resume", "progress"):
+    for name in ("net", "x", "condition", "validation", "validation_condition", "resume", "progress", "checkpoint"):
         del settings[name]
     x = net.check_rows(x)
     condition = net.check_condition(condition, len(x))
@@ -254,6 +258,8 @@ def train(
                 if validation is None or row["validation_bound"] > best_bound:
                     best, best_epoch, best_bound = parameters, epoch + 1, row["validation_bound"]
                 state = State(epoch + 1, parameters, step + 1, climber.packed(), best, best_epoch)
+                if checkpoint is not None:
+                    checkpoint(fit)
                 bar.update(1)
         except KeyboardInterrupt:
             if not history["epoch"]:
