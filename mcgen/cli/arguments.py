@@ -127,7 +127,7 @@ def seconds(words: str) -> float:
     days, _, rest = words.rpartition("-")
     parts = rest.split(":")
     try:
-        if len(parts) > 3 or not all(parts):
+        if len(parts) > 3 or not all(parts) or words.startswith("-"):
             raise ValueError
         total = 86400.0 * int(days or 0) + sum(float(part) * 60**k for k, part in enumerate(reversed(parts)))
         if not 0 < total < math.inf:

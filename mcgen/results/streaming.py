@@ -340,8 +340,9 @@ class SampleWriter:
         """Remember where the stream is, and write a checkpoint if it is time."""
         if self._keeper is None or not hasattr(stream, "state"):
             return
-        is_complete = bool(self._drawn) and self._drawn[0].n_missing == 0 and stream.n_missing == 0
-        self.state, self._can_go_on = None if is_complete else stream.state(), True
+        # The state of the last temperature is kept at its end, so that its stream goes on with nothing.
+        another_begins = stream.n_missing == 0 and self.n_complete < self._n_temperatures
+        self.state, self._can_go_on = None if another_begins else stream.state(), True
         if self._keeper.is_due:
             self.keep()
 

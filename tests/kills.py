@@ -1,6 +1,6 @@
 """Kill runs with SIGKILL at random moments, and see that nothing is lost: a test, and a program for many kills.
 
-    python tests/interface/kills.py --kills 100
+    python tests/kills.py --kills 100
 
 Every command first runs through, which takes some seconds. Then it is begun again and killed at a random moment,
 resumed and killed, until it is complete, and then begun anew, until there were enough kills. After each kill the
@@ -23,19 +23,25 @@ import h5py
 import numpy as np
 
 from mcgen import cli, ising, rbm, results, vae  # noqa: F401 - imported before the first fork
-from mcgen.results import unfinished
+from mcgen.ising import sampling
+from mcgen.results import samples, unfinished
+
+# Small blocks, so that there are many moments to be killed at, and rows of chunks that they fill.
+sampling.SECONDS_PER_CALL = 1e-4
+rbm.sampling.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 10**6)
+samples.BYTES_PER_ROW = 1 << 14
 
 DRAWN = "--chains 4 --thin 2 --seed 7"
 COMMANDS = {
-    "several temperatures": f"ising sample --shape 4 4 --temperature 1.8 3.0 --draws 20000 --burn-in 20000 {DRAWN}",
-    "wolff": f"ising sample --shape 8 8 --temperature 2.269 --draws 4000 --method wolff --burn-in 2000 {DRAWN}",
+    "several temperatures": f"ising sample --shape 4 4 --temperature 1.8 3.0 --draws 4000 --burn-in 4000 {DRAWN}",
+    "wolff": f"ising sample --shape 8 8 --temperature 2.269 --draws 1000 --method wolff --burn-in 500 {DRAWN}",
     "tempering": f"ising sample --shape 4 4 --temperature 1.8 3.0 --draws 400 --method tempering --burn-in 400 {DRAWN}",
     "exact": "ising sample --shape 4 4 --temperature 1.8 3.0 --draws 20000 --method exact --chains 4 --seed 7",
     "models": f"rbm sample rbm.h5 --draws 4000 --burn-in 4000 {DRAWN}",
     "models by tempering": f"rbm sample rbm.h5 --draws 400 --burn-in 400 --method tempering {DRAWN}",
-    "training": "rbm train --data data.h5 --hidden 4 --epochs 60 --negative-phase pcd --seed 1",
-    "weighted training": "rbm train --data data.h5 --hidden 4 --epochs 40 --negative-phase weighted "
-    "--gibbs-steps auto --validation 0.2 --patience 30 --keep-every 9 --centered --seed 1",
+    "training": "rbm train --data data.h5 --hidden 4 --epochs 12 --negative-phase pcd --seed 1",
+    "weighted training": "rbm train --data data.h5 --hidden 4 --epochs 12 --negative-phase weighted "
+    "--gibbs-steps auto --validation 0.2 --patience 10 --keep-every 3 --centered --seed 1",
 }
 
 
@@ -118,7 +124,8 @@ def run(words: str, kill_after: float | None = None) -> int | None:
     """A command in a process of its own: its exit status, or None if it was killed."""
     child = os.fork()
     if child == 0:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+        nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the process ends here
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             os._exit(cli.main(words.split()))
     if kill_after is not None:
         time.sleep(kill_after)
