@@ -1,6 +1,7 @@
 """Where a result came from: what is written beside every result so that it can be made again."""
 
 import datetime
+import functools
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "h5py")
 GENERATOR = "Philox4x32-10"
 
 
+@functools.cache  # the code that runs is that of the start
 def git_commit() -> str | None:
     """The commit of the repository of the working directory, if there is one."""
     try:
