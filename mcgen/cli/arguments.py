@@ -8,7 +8,7 @@ from typing import NoReturn
 from mcgen.errors import InputError
 
 # Of a configuration, what results do not depend on.
-NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit")
+NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit", "pipeline")
 
 
 class Parser(argparse.ArgumentParser):

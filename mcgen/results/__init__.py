@@ -30,7 +30,10 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 /training      one dataset for each column of the history (epoch); chains int8, or float for continuous units,
                (chain, visible), of RBMs; attribute settings (JSON)
 /checkpoint    of autoencoders, what a training goes on from: epoch, n_count (steps), best_epoch; parameters,
-               best_parameters, moment_0 and moment_1 of the optimiser (parameter), in the order of the layers
+               best_parameters, moment_0 and moment_1 of the optimiser (parameter), in the order of the layers. Of
+               RBMs, one group for each training (000000, ...) with the parts of its state as groups, arrays, and
+               the other numbers as JSON in the attribute numbers. Of draws, in unfinished files: the state of the
+               walkers, the draws that do not fill a row of chunks yet (held), and where the others are (stretches)
 /exact         one dataset for each exact quantity
 /observables   one dataset for each observable, and NAME_error beside it
 =============  ===============================================================================================
@@ -38,7 +41,9 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 With several temperatures every dataset of these groups (but /lattice, and /exchange of a lattice, whose temperatures
 are one ladder) has a leading axis `temperature` (with several entries that have no temperature, `entry`); with one, the
 temperature is a number in the group. The first of several temperatures, where the others were never reached, has an
-axis of length 1. Root attributes: schema_version and those of `mcgen.provenance`. Earlier versions are still read: in 2
+axis of length 1. Root attributes: schema_version and those of `mcgen.provenance`, among them status: "complete",
+"interrupted", or "running" in the unfinished file PATH.part of a run, whose draws are virtual datasets that refer to
+PATH.blocks/ (see `mcgen.results.unfinished`). Earlier versions are still read: in 2
 samples of models had flip_rate in place of acceptance_rate, no magnetization and no kernel, and all units had two
 states; 1 had no magnetization, kernel and /exchange.
 """

@@ -79,7 +79,11 @@ def found(path: str | Path, settings: dict, overwrite: bool = False, resume: boo
     if not resume or not path.exists():
         check_output(path, overwrite)
         return None
-    if _attributes(path)["status"] == "complete":
+    attributes = _attributes(path)
+    if overwrite and not attributes["has a checkpoint"]:
+        check_output(path, overwrite)
+        return None
+    if attributes["status"] == "complete":
         raise FileError(
             f"{path} is complete, there is nothing to resume; leave out resume (--resume), or give another output"
         )
