@@ -134,7 +134,7 @@ def run(words: str, kill_after: float | None = None) -> int | None:
     return None if status == -signal.SIGKILL else status
 
 
-def kill(name: str, words: str, n_kills: int, seed: int, check=check_part, every: float = 0.0) -> str:
+def kill(name: str, words: str, n_kills: int, seed: int, every: float = 0.0) -> str:
     """Kill a command so many times; returns what was seen."""
     chance = random.Random(seed)
     begun = time.monotonic()
@@ -147,7 +147,7 @@ def kill(name: str, words: str, n_kills: int, seed: int, check=check_part, every
         status = run(words, chance.uniform(0.2, 1.0) * longest if done < n_kills else None)
         if status is None:
             done += 1
-            what = check(path, whole)
+            what = check_part(path, whole)
             seen[what] = seen.get(what, 0) + 1
         else:
             assert status == 0, status
@@ -165,6 +165,7 @@ def main(argv: list[str] | None = None) -> None:
     """Kill, and print what was seen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="of each command")
+    parser.add_argument("--every", type=float, default=0.0, help="seconds between checkpoints")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=None, help="the command whose name begins so")
     arguments = parser.parse_args(argv)
@@ -172,7 +173,7 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.only is None or name.startswith(arguments.only):
             with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
                 in_a_process(prepare)
-                print(kill(name, words, arguments.kills, arguments.seed), flush=True)
+                print(kill(name, words, arguments.kills, arguments.seed, arguments.every), flush=True)
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ def through_a_file(state):
 # Random moments
 
 
-@pytest.mark.parametrize("command", ["several", "models by", "weighted"])
+@pytest.mark.parametrize("command", ["several", "weighted"])
 def test_runs_that_are_killed_end_as_if_they_had_not_been(command):
     script = Path(__file__).parents[1] / "kills.py"
-    line = [sys.executable, script, "--kills", "2", "--seed", "5", "--only", command]
+    line = [sys.executable, script, "--kills", "2", "--seed", "5", "--every", "0.1", "--only", command]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "2 kills" in done.stdout
