@@ -26,11 +26,6 @@ from mcgen import cli, ising, rbm, results, vae  # noqa: F401 - imported before 
 from mcgen.ising import sampling
 from mcgen.results import samples, unfinished
 
-# Small blocks, so that there are many moments to be killed at, and rows of chunks that they fill.
-sampling.SECONDS_PER_CALL = 1e-4
-rbm.sampling.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 10**6)
-samples.BYTES_PER_ROW = 1 << 14
-
 DRAWN = "--chains 4 --thin 2 --seed 7"
 COMMANDS = {
     "several temperatures": f"ising sample --shape 4 4 --temperature 1.8 3.0 --draws 4000 --burn-in 4000 {DRAWN}",
@@ -43,6 +38,13 @@ COMMANDS = {
     "weighted training": "rbm train --data data.h5 --hidden 4 --epochs 12 --negative-phase weighted "
     "--gibbs-steps auto --validation 0.2 --patience 10 --keep-every 3 --centered --seed 1",
 }
+
+
+def make_blocks_small() -> None:
+    """So that there are many moments to be killed at, and rows of chunks that the blocks fill."""
+    sampling.SECONDS_PER_CALL = 1e-4
+    rbm.sampling.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 10**6)
+    samples.BYTES_PER_ROW = 1 << 14
 
 
 def prepare() -> None:
@@ -169,6 +171,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=None, help="the command whose name begins so")
     arguments = parser.parse_args(argv)
+    make_blocks_small()
     for name, words in COMMANDS.items():
         if arguments.only is None or name.startswith(arguments.only):
             with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):

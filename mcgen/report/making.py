@@ -133,7 +133,9 @@ def gather(study: Study, name: str = "", data: str | Path | None = None) -> part
 def _load(path: str | Path) -> Study:
     """A file, but of the states of a lattice, which may be larger than the memory, only some."""
     study = results.load_study(path, keep_states=False)
-    if study.samples and isinstance(study.samples[0], ising.Samples):
+    if study.samples and not isinstance(study.samples[0], ising.Samples):
+        return results.load_study(path)
+    if study.samples:
         states = results.last_states(path, lattices.MOST_STATES)
         if states:
             runs = zip(study.samples, states, strict=True)

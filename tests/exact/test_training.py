@@ -37,10 +37,12 @@ def test_training_approaches_the_truth(data, negative_phase, optimizer, units):
     for name in ("reconstruction_error", "free_energy_gap", "validation_gap"):
         assert np.isfinite(history[name]).all()
     image = trained.model.visible_mean(trained.model.hidden_mean(v))
-    assert history["reconstruction_error"][-1] == pytest.approx(np.mean((v - image) ** 2))
-    gap = trained.model.free_energy(v[:100]).mean() - trained.model.free_energy(v).mean()
+    seen = slice(None, None, 2)  # of 2000 rows at most 1024 are looked at
+    assert history["reconstruction_error"][-1] == pytest.approx(np.mean((v - image)[seen] ** 2))
+    of_data = trained.model.free_energy(v[seen]).mean()
+    gap = trained.model.free_energy(v[:100]).mean() - of_data
     assert history["validation_gap"][-1] == pytest.approx(gap)
-    gap = trained.model.free_energy(v).mean() - trained.model.free_energy(trained.chains).mean()
+    gap = of_data - trained.model.free_energy(trained.chains).mean()
     assert history["free_energy_gap"][-1] == pytest.approx(gap)
 
 

@@ -114,7 +114,7 @@ def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_commands_of_the_readme_are_commands():
     lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|run|info)\b.*)$", README, re.MULTILINE)
-    assert len(lines) == 15
+    assert len(lines) == 16
     for line in lines:
         cli.parser().parse_args(shlex.split(line))
 
@@ -128,7 +128,7 @@ def test_the_study_of_the_readme_is_part_of_that_in_scripts(tmp_path):
         assert of_the_whole | {"output": stage.settings["output"]} == stage.settings
 
 
-FILES = (".py", ".h5", ".md", ".png", ".toml")
+FILES = (".py", ".h5", ".md", ".png", ".toml", ".sh", ".part")
 NAMES = sorted(name for name in set(re.findall(r"`(\w+(?:\.\w+)+)(?:\(|`)", README)) if not name.endswith(FILES))
 
 

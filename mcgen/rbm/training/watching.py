@@ -26,7 +26,7 @@ START_RUNS, START_TEMPERATURES = 256, 100
 # often, and with no more sweeps, that they would take more than this share of the multiplications of the training each.
 FOLLOWERS, GROUPS = 256, 8
 SCATTER_OF_STEP = 0.1
-SHARE = 0.05
+SHARE = 0.03
 MOST_STEPS_APART = 50
 # Where fewer groups carry the weight, or the error is larger, log Z is sought afresh, by annealing the followers from
 # independent units to the present model.
