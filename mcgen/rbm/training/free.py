@@ -27,4 +27,4 @@ def with_free_parameters(model: RBM, parameters: tuple[np.ndarray, ...]) -> RBM:
         If a parameter is not finite, or Z is not.
     """
     full = parameters if model.symmetry is None else model.symmetry.expand(parameters)
-    return model.replace(*(array.astype(model.dtype) for array in full))
+    return model.replace(*(array.astype(model.dtype, copy=False) for array in full))
