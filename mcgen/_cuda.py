@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcgen import parallel
 from mcgen._compile import Formulas
 from mcgen.errors import DeviceError
 
@@ -84,6 +85,8 @@ def require() -> None:
         raise DeviceError(f"device='cuda': the CUDA driver failed ({error}); {HOW_TO_INSTALL}") from error
     if not available:
         raise DeviceError(f"device='cuda': no usable NVIDIA GPU was found; {HOW_TO_INSTALL}")
+    if parallel.started() > 1:  # ranks on one machine take its GPUs in turn
+        cuda.select_device(parallel.local_rank() % len(cuda.gpus))
 
 
 def describe() -> str:

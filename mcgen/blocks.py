@@ -42,7 +42,7 @@ class Blocks(Generic[Block]):
         With the method `burn_in(n_sweeps)`, and a state for `mcgen.states`.
     plan : Plan
     draw : callable
-        draw(n_draws, thin) moves the walkers, and returns the block.
+        draw(n_draws, thin, is_last) moves the walkers, and returns the block. After the last one none is missing.
     resume : dict, optional
         The `state()` of a run with the same arguments.
 
@@ -59,7 +59,7 @@ class Blocks(Generic[Block]):
     ...     n = 0
     ...     def burn_in(self, n_sweeps):
     ...         self.n += n_sweeps
-    ...     def draw(self, n_draws, thin):
+    ...     def draw(self, n_draws, thin, is_last):
     ...         self.n += n_draws * thin
     ...         return self.n
     >>> first, second = Counter(), Counter()
@@ -71,7 +71,9 @@ class Blocks(Generic[Block]):
     [13]
     """
 
-    def __init__(self, walkers: object, plan: Plan, draw: Callable[[int, int], Block], resume: dict | None = None):
+    def __init__(
+        self, walkers: object, plan: Plan, draw: Callable[[int, int, bool], Block], resume: dict | None = None
+    ):
         self.n_burnt = self.n_drawn = 0
         self._walkers, self._plan, self._draw = walkers, plan, draw
         if resume is not None:
@@ -121,6 +123,6 @@ class Blocks(Generic[Block]):
                 bar.update(n_now * plan.thin)
 
     def _drawn(self, n_draws: int) -> Block:
-        block = self._draw(n_draws, self._plan.thin)
+        block = self._draw(n_draws, self._plan.thin, n_draws == self.n_missing)
         self.n_drawn += n_draws
         return block

@@ -13,6 +13,7 @@ import numpy as np
 
 from mcgen import interruption
 from mcgen.errors import FileError
+from mcgen.parallel import ALONE, World
 from mcgen.progress import progress as progress_bar
 
 # Sums that take longer are announced before they start, and shown unless the caller does not want it.
@@ -41,6 +42,42 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()
 
 
+def spread(term: Callable[..., object], n_blocks: int, world: World) -> Callable[..., object]:
+    """A function of a block, and of more arguments, that the ranks compute for one block each and then tell each other.
+
+    The sums that are made of its values, in the order of the blocks, do not depend on the number of ranks. It must be
+    called on every rank for the same blocks in the same order, with the same arguments for blocks that follow each
+    other.
+
+    Parameters
+    ----------
+    term : callable
+        term(block, ...), of blocks 0 ... n_blocks-1.
+    n_blocks : int
+    world : World
+
+    Examples
+    --------
+    >>> from mcgen.long_sums import spread
+    >>> from mcgen.parallel import ALONE
+    >>> spread(lambda block: block**2, 5, ALONE)(3)
+    9
+    """
+    if world.size == 1:
+        return term
+    known: dict[int, object] = {}
+
+    def value(block: int, *arguments: object) -> object:
+        if block not in known:
+            own = block + world.rank
+            terms = world.gather(term(own, *arguments) if own < n_blocks else None)
+            known.clear()
+            known.update(enumerate(terms, start=block))
+        return known.pop(block)
+
+    return value
+
+
 def long_sum(
     work: Callable[[int, State | None], State],
     n_blocks: int,
@@ -49,6 +86,7 @@ def long_sum(
     checkpoint: str | os.PathLike | None = None,
     progress: bool | None = None,
     cost: Callable[[int], int] = lambda block: 1,
+    world: World = ALONE,
 ) -> State:
     """Add up blocks 0 ... n_blocks-1, one after the other.
 
@@ -69,6 +107,8 @@ def long_sum(
         Show progress on standard error; by default if the sum takes more than a minute.
     cost : callable
         cost(block) is proportional to the time that a block takes.
+    world : World
+        The ranks that all add up the same sum (see `spread`); rank 0 keeps the checkpoint.
 
     Returns
     -------
@@ -93,7 +133,8 @@ def long_sum(
     """
     path = None if checkpoint is None else Path(checkpoint)
     identity = "" if path is None else fingerprint(n_blocks, *what)
-    done, state = (0, None) if path is None or not path.exists() else _read(path, identity)
+    done, state = world.from_first(_start(path, identity) if world.rank == 0 else None)
+    path = path if world.rank == 0 else None
     if path is not None and not path.parent.is_dir():
         raise FileError(f"{path}: there is no folder {path.parent}; make it, or choose another checkpoint")
     total, finished = sum(map(cost, range(n_blocks))), sum(map(cost, range(done)))
@@ -133,6 +174,11 @@ def long_sum(
     if path is not None:
         path.unlink(missing_ok=True)
     return state
+
+
+def _start(path: Path | None, identity: str) -> tuple[int, State | None]:
+    """Blocks that are done, and their sum."""
+    return (0, None) if path is None or not path.exists() else _read(path, identity)
 
 
 def _announcement(label: str, seconds: float, path: Path | None) -> str:

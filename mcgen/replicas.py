@@ -14,6 +14,8 @@ import math
 import numpy as np
 from scipy.special import erfcinv
 
+from mcgen.parallel import ALONE, World
+
 # Where a ladder may be adapted, places are added until every pair swaps at least so often.
 SWAP_RATE = 0.25
 # A ladder is not refined once its rates, which are measured, are within this of the goal.
@@ -159,7 +161,11 @@ class Replicas:
         self._last_end[last[been_first], chains[been_first]] = LAST
         return accepted
 
-    def swap_rates(self) -> np.ndarray:
-        """The fraction of attempted swaps that was made; NaN before the first: float64, shape (n_places - 1,)."""
+    def swap_rates(self, world: World = ALONE) -> np.ndarray:
+        """The fraction of attempted swaps that was made; NaN before the first: float64, shape (n_places - 1,).
+
+        Of the chains of all ranks of the world, which have made as many rounds.
+        """
+        accepted, n_chains = world.total(self._accepted.astype(np.int64)), world.total(np.array(len(self._chains)))
         with np.errstate(invalid="ignore"):
-            return self._accepted / (self._attempted * len(self._chains))
+            return accepted / (self._attempted * n_chains)

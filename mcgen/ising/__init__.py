@@ -2,6 +2,6 @@
 
 from mcgen.ising import exact
 from mcgen.ising.lattice import Ising
-from mcgen.ising.sampling import Samples, sample, stream
+from mcgen.ising.sampling import Samples, chains_of_rank, sample, stream
 
-__all__ = ["Ising", "Samples", "exact", "sample", "stream"]
+__all__ = ["Ising", "Samples", "chains_of_rank", "exact", "sample", "stream"]

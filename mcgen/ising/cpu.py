@@ -21,6 +21,7 @@ def single_flip_sweeps(
     order,
     random_sites,
     betas,
+    numbers,
     rule,
     n_sweeps,
     thin,
@@ -48,6 +49,8 @@ def single_flip_sweeps(
         If true, a sweep is n_sites choices of a random site instead.
     betas : float64 (n_chains,)
         1 / temperature of every chain.
+    numbers : uint32 (n_chains,)
+        Of the chains in the random streams.
     rule : int
         METROPOLIS or HEAT_BATH of formulas.py.
     n_sweeps, thin : int
@@ -65,7 +68,7 @@ def single_flip_sweeps(
         words = np.empty((words_for_each * n_sites + 3) // 4 * 4, np.uint32)
         n_flips = 0
         for sweep in range(n_sweeps):
-            rng.fill_stream(words, first_step + sweep, chain, ISING_SWEEP, key0, key1)
+            rng.fill_stream(words, first_step + sweep, numbers[chain], ISING_SWEEP, key0, key1)
             for update in range(n_sites):
                 if random_sites:
                     site = rng.pick_below(words[2 * update], n_sites)

@@ -19,6 +19,7 @@ def single_flip_sweeps(
     order,
     random_sites,
     betas,
+    numbers,
     rule,
     n_sweeps,
     thin,
@@ -41,7 +42,7 @@ def single_flip_sweeps(
         step = first_step + sweep
         updates = 2 if random_sites else 4
         for block in range((n_sites + updates - 1) // updates):
-            words = rng.philox4x32(block, step, chain, ISING_SWEEP, key0, key1)
+            words = rng.philox4x32(block, step, numbers[chain], ISING_SWEEP, key0, key1)
             for index in range(min(updates, n_sites - updates * block)):
                 if random_sites:
                     site = rng.pick_below(rng.pick_word(words, 2 * index), n_sites)

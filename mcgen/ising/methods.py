@@ -12,7 +12,9 @@ from mcgen.ising.bit_sliced.walkers import BitSlicedWalkers
 from mcgen.ising.cluster.walkers import ClusterChains
 from mcgen.ising.cluster.walkers import obstacle as cluster_obstacle
 from mcgen.ising.lattice import Ising
+from mcgen.ising.spread import SpreadWalkers
 from mcgen.ising.walkers import RULES, SpinWalkers
+from mcgen.parallel import Part
 
 SINGLE_FLIP = tuple(RULES)
 CLUSTER = ("wolff", "swendsen-wang")
@@ -73,8 +75,20 @@ def make_walkers(
     seed: int,
     target: ModuleType,
     kernel: str = "auto",
+    part: Part | None = None,
 ) -> object:
-    """Walkers of the class that `choose_walkers` names, at the states (n_temperatures, n_chains, n_sites)."""
+    """Walkers of the class that `choose_walkers` names, at the states (n_temperatures, n_chains, n_sites).
+
+    `part` says which chains of a run they are, if not all.
+    """
     device = target.__name__.rpartition("._")[2]
-    kind = choose_walkers(lattice, method, states.shape[1], device, kernel)
-    return kind(lattice, np.asarray(temperatures, np.float64), states, method, seed, target)
+    n_all = states.shape[1] if part is None else part.n_all
+    kind = choose_walkers(lattice, method, n_all, device, kernel)
+    if part is not None and part.replicas.size > 1:
+        kind = SpreadWalkers
+    return kind(lattice, np.asarray(temperatures, np.float64), states, method, seed, target, part)
+
+
+def chains_together(lattice: Ising, kind: type) -> int:
+    """How many chains walkers of this class move at once: no rank has less."""
+    return layout(lattice).chains_per_group if kind is BitSlicedWalkers else 1

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
-from mcgen import backend, checks, rng, stats
+from mcgen import backend, checks, parallel, rng, stats
 from mcgen.blocks import Blocks, Plan
 from mcgen.errors import InputError
 from mcgen.ising.exact import transfer
 from mcgen.ising.lattice import Ising
-from mcgen.ising.methods import KERNELS, MOVES, choose_walkers, make_walkers
+from mcgen.ising.methods import KERNELS, MOVES, chains_together, choose_walkers, make_walkers
 from mcgen.ising.tempering import Exchange, TemperingWalkers
-from mcgen.ising.walkers import Draws
+from mcgen.ising.walkers import Draws, SpinWalkers
+from mcgen.parallel import ALONE, Part, World
 
 METHODS = (*MOVES, "tempering", "exact")
 
@@ -80,6 +81,7 @@ def sample(
     kernel: str = "auto",
     moves: str = "metropolis",
     ladder: str = "adaptive",
+    world: World = ALONE,
 ) -> Samples | list[Samples]:
     """Draw states from the Boltzmann distribution p(s) = e^{-H(s)/T} / Z.
 
@@ -130,6 +132,9 @@ def sample(
     ladder : {"adaptive", "fixed"}
         For tempering: whether temperatures are added until neighbours swap in a quarter of the attempts or more. Draws
         are kept of those asked for.
+    world : mcgen.parallel.World
+        The ranks among which the chains are shared out; each draws its own (see `chains_of_rank`), and rates are those
+        of all chains.
 
     Returns
     -------
@@ -164,7 +169,7 @@ def sample(
     settings = {
         "n_chains": n_chains, "n_draws": n_draws, "thin": thin, "burn_in": burn_in, "method": method, "device": device,
         "initial": initial, "progress": progress, "keep_states": keep_states, "kernel": kernel, "moves": moves,
-        "ladder": ladder,
+        "ladder": ladder, "world": world,
     }  # fmt: skip
     if np.ndim(temperature) == 1 and method != "tempering":
         temperatures = [checks.positive("temperature", one) for one in temperature]
@@ -246,14 +251,15 @@ def stream(
     moves: str = "metropolis",
     ladder: str = "adaptive",
     resume: dict | None = None,
+    world: World = ALONE,
 ) -> Blocks[Samples | list[Samples]]:
     """Draw the states that `sample` draws, in blocks of at most 64 MB, for runs that do not fit into memory.
 
     A single draw of all chains is never divided; method="exact" draws everything in one block.
 
     Arguments and errors are those of `sample`, but that only tempering takes several temperatures, and for `resume`:
-    the state of an earlier stream with the same arguments, from which the draws go on as if it had never ended. All
-    arguments are checked before the iterator is returned.
+    the state of an earlier stream with the same arguments, from which the draws go on as if it had never ended, in one
+    process alone. All arguments are checked before the iterator is returned.
 
     Returns
     -------
@@ -294,13 +300,17 @@ def stream(
     checks.choice("kernel", kernel, KERNELS)
     target = backend.target(device)
     common = {"lattice": lattice, "method": method, "seed": seed, "thin": thin, "burn_in": burn_in, "device": device}
+    parallel.refuse_resume(resume, world)
+    chains = chains_of_rank(lattice, n_chains, method, world, device, kernel, moves)
+    n_all, n_chains = n_chains, chains.stop - chains.start
+    part = Part(chains.start, n_all, world)
+    if shares_replicas(lattice, n_all, method, world, device, kernel, moves):
+        part = Part(0, n_all, replicas=world)
     if method == "exact":
         walkers: object = _ExactDraws(lattice, temperatures[0], n_chains, seed, device)
         n_sweeps = 0
     else:
-        single = checks.choice("moves", moves, MOVES) if method == "tempering" else method
-        choose_walkers(lattice, single, n_chains, device, kernel)  # errors before work
-        state = _initial_states(lattice, n_chains, initial, seed)
+        state = _initial_states(lattice, n_all, initial, seed, chains)
         states = np.repeat(state[None], len(temperatures), axis=0)
         n_sweeps = burn_in
         known = None if resume is None or method != "tempering" else resume["walkers"]["_ladder"]
@@ -308,10 +318,10 @@ def stream(
             if device != "cpu":
                 raise InputError("method='tempering' runs on the CPU only; use device='cpu'")
             walkers = TemperingWalkers(
-                lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel, known
+                lattice, temperatures, states, moves, seed, target, burn_in, ladder, kernel, known, part
             )
         else:
-            walkers = make_walkers(lattice, temperatures, states, method, seed, target, kernel)
+            walkers = make_walkers(lattice, temperatures, states, method, seed, target, kernel, part)
     sites = len(temperatures) * n_chains * lattice.n_sites
     per_call = SECONDS_PER_CALL * walkers.updates_per_second * numba.get_num_threads()
     sweeps_at_once = max(1, int(per_call / sites))
@@ -321,9 +331,9 @@ def stream(
     label = f"{method}, {lattice.n_sites} sites"
     plan = Plan(n_sweeps, thin, n_draws, sweeps_at_once, draws_at_once, label, progress)
 
-    def draw(n_now: int, thin: int) -> Samples | list[Samples]:
+    def draw(n_now: int, thin: int, is_last: bool) -> Samples | list[Samples]:
         draws = walkers.draw(n_now, thin, keep_states)
-        report = walkers.report()
+        report = walkers.report(world if is_last else ALONE)  # once, at the end, all ranks add up what they counted
         runs = [
             Samples(
                 states=draws.states[k].reshape(n_chains, -1, *lattice.shape),
@@ -340,6 +350,91 @@ def stream(
         return runs if np.ndim(temperature) == 1 else runs[0]
 
     return Blocks(walkers, plan, draw, resume)
+
+
+def chains_per_share(
+    lattice: Ising,
+    n_chains: int,
+    method: str = "metropolis",
+    device: str = "cpu",
+    kernel: str = "auto",
+    moves: str = "metropolis",
+) -> int:
+    """How many chains stay together where they are shared out among ranks: those of one group of lanes, or of one sum.
+
+    Arguments and errors are those of `sample`.
+
+    Examples
+    --------
+    >>> from mcgen import ising
+    >>> from mcgen.ising.sampling import chains_per_share
+    >>> chains_per_share(ising.Ising((16, 16)), 1024), chains_per_share(ising.Ising((16, 16)), 8, method="wolff")
+    (64, 1)
+    """
+    if method == "exact":
+        return n_chains
+    single = checks.choice("moves", moves, MOVES) if method == "tempering" else method
+    return chains_together(lattice, choose_walkers(lattice, single, n_chains, device, kernel))
+
+
+def shares_replicas(
+    lattice: Ising,
+    n_chains: int,
+    method: str = "metropolis",
+    world: World = ALONE,
+    device: str = "cpu",
+    kernel: str = "auto",
+    moves: str = "metropolis",
+) -> bool:
+    """Whether ranks share out the replicas of a tempering, because there are fewer chains than ranks.
+
+    Arguments are those of `sample`.
+
+    Examples
+    --------
+    >>> from mcgen import ising
+    >>> from mcgen.ising.sampling import shares_replicas
+    >>> shares_replicas(ising.Ising((4, 4)), 1, "tempering")
+    False
+    """
+    if method != "tempering" or n_chains >= world.size:
+        return False
+    return choose_walkers(lattice, moves, n_chains, device, kernel) is SpinWalkers
+
+
+def chains_of_rank(
+    lattice: Ising,
+    n_chains: int,
+    method: str = "metropolis",
+    world: World = ALONE,
+    device: str = "cpu",
+    kernel: str = "auto",
+    moves: str = "metropolis",
+) -> slice:
+    """Which chains of a run the rank draws; arguments are those of `sample`.
+
+    Raises
+    ------
+    InputError
+        If there are more ranks than groups of chains, and it is not tempering with the kernel "single-flip", whose
+        replicas are shared out instead: every rank then has all chains.
+
+    Examples
+    --------
+    >>> from mcgen import ising
+    >>> ising.chains_of_rank(ising.Ising((4, 4)), 100)
+    slice(0, 100, None)
+    """
+    together = chains_per_share(lattice, n_chains, method, device, kernel, moves)
+    n_groups = -(-n_chains // together)
+    if shares_replicas(lattice, n_chains, method, world, device, kernel, moves):
+        return slice(0, n_chains)
+    if n_groups < world.size:
+        raise InputError(
+            f"{n_chains} chains in groups of {together} are too few for {world.size} ranks; take more chains, fewer "
+            "ranks or kernel='single-flip'"
+        )
+    return parallel.cut(n_chains, together, world.share(n_groups))
 
 
 class _ExactDraws:
@@ -359,20 +454,21 @@ class _ExactDraws:
         states = transfer.sample(lattice, temperature, n_chains * n_draws, seed, device)
         return Draws.of_states(lattice, states.reshape(1, n_chains, n_draws, -1), keep_states)
 
-    def report(self) -> dict[str, np.ndarray]:
+    def report(self, world: World) -> dict[str, np.ndarray]:
         """Nothing is flipped."""
         return {"flip_rate": np.array([np.nan])}
 
 
-def _initial_states(lattice: Ising, n_chains: int, initial: str | np.ndarray, seed: int) -> np.ndarray:
-    """The first state of every chain: int8 (n_chains, n_sites)."""
+def _initial_states(lattice: Ising, n_chains: int, initial: str | np.ndarray, seed: int, chains: slice) -> np.ndarray:
+    """The first state of every one of some chains: int8 (number of chains, n_sites)."""
+    n_here = chains.stop - chains.start
     if isinstance(initial, str):
         checks.choice("initial", initial, ("random", "up"))
         if initial == "up":
-            return np.ones((n_chains, lattice.n_sites), np.int8)
-        words = rng.words(seed, rng.purpose.ISING_START, n_chains, lattice.n_sites)
+            return np.ones((n_here, lattice.n_sites), np.int8)
+        words = rng.words(seed, rng.purpose.ISING_START, n_here, lattice.n_sites, first_chain=chains.start)
         return np.where(words >> np.uint32(31), 1, -1).astype(np.int8)
     states = lattice.check_states(initial, "initial")
     if states.shape != (n_chains, *lattice.shape):
         raise InputError(f"initial has shape {states.shape}; its shape must be {(n_chains, *lattice.shape)}")
-    return states.reshape(n_chains, lattice.n_sites).copy()
+    return states[chains].reshape(n_here, lattice.n_sites).copy()

@@ -14,11 +14,12 @@ from types import ModuleType
 
 import numpy as np
 
-from mcgen import checks, replicas, rng
+from mcgen import checks, parallel, replicas, rng
 from mcgen.errors import InputError
 from mcgen.ising.lattice import Ising
 from mcgen.ising.methods import make_walkers
 from mcgen.ising.walkers import Draws
+from mcgen.parallel import ALONE, Part, World
 from mcgen.replicas import SWAP_RATE, Replicas
 
 PILOT_SWEEPS, PILOT_DRAWS, MOST_ROUNDS, MOST_TEMPERATURES = 50, 20, 12, 1000
@@ -67,6 +68,7 @@ def adapted_ladder(
     target: ModuleType,
     kernel: str = "auto",
     swap_rate: float = SWAP_RATE,
+    part: Part | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add temperatures between those given until neighbours swap at least as often as asked for.
 
@@ -87,6 +89,8 @@ def adapted_ladder(
     kernel : {"auto", "bit-sliced", "single-flip"}
     swap_rate : float
         The rate to reach, between 0 and 1.
+    part : Part, optional
+        Which chains of the run these are; the rates are those of all.
 
     Returns
     -------
@@ -100,12 +104,14 @@ def adapted_ladder(
         If the ladder would have more than 1000 temperatures.
     """
     ladder, states = np.asarray(temperatures, np.float64), states.copy()
+    part = part or parallel.whole(states.shape[1])
     for attempt in range(MOST_ROUNDS):
-        walkers = make_walkers(lattice, ladder, states, moves, rng.derive(seed, attempt), target, kernel)
+        walkers = make_walkers(lattice, ladder, states, moves, rng.derive(seed, attempt), target, kernel, part)
         walkers.burn_in(PILOT_SWEEPS)
         draws = walkers.draw(PILOT_DRAWS, 1)
         states = np.ascontiguousarray(draws.states[:, :, -1])
-        pieces = _pieces(1.0 / ladder, draws.energy, swap_rate)
+        energies = np.concatenate(part.world.gather(draws.energy), axis=1)
+        pieces = pieces_of_ladder(1.0 / ladder, energies, swap_rate)
         if (pieces == 1).all():
             break
         n_temperatures = 1 + int(pieces.sum())
@@ -131,7 +137,7 @@ def adapted_ladder(
     return ladder, states
 
 
-def _pieces(betas: np.ndarray, energies: np.ndarray, swap_rate: float) -> np.ndarray:
+def pieces_of_ladder(betas: np.ndarray, energies: np.ndarray, swap_rate: float) -> np.ndarray:
     """Into how many parts every interval of the ladder is to be divided."""
     pieces = np.ones(len(betas) - 1, np.int64)
     for i in range(len(pieces)):
@@ -161,6 +167,8 @@ class TemperingWalkers:
     kernel : {"auto", "bit-sliced", "single-flip"}
     known : float64, shape (n_all,), optional
         The ladder that another run with these arguments has found, in place of finding it again.
+    part : Part, optional
+        Which chains of the run these are; by default all. Those of one ladder swap among themselves.
 
     Raises
     ------
@@ -182,6 +190,7 @@ class TemperingWalkers:
         ladder: str = "adaptive",
         kernel: str = "auto",
         known: np.ndarray | None = None,
+        part: Part | None = None,
     ):
         temperatures = np.asarray(temperatures, np.float64)
         if len(np.unique(temperatures)) < max(2, len(temperatures)):
@@ -196,13 +205,13 @@ class TemperingWalkers:
             states = np.repeat(states[:1], len(known), axis=0)
         elif ladder == "adaptive":
             self._ladder, states = adapted_ladder(
-                lattice, temperatures[order], states[order], moves, rng.derive(seed, 1), target, kernel
+                lattice, temperatures[order], states[order], moves, rng.derive(seed, 1), target, kernel, part=part
             )
         else:
             self._ladder, states = temperatures[order], states[order]
         self._asked = np.searchsorted(self._ladder, temperatures)
-        self._walkers = make_walkers(lattice, self._ladder, states, moves, rng.derive(seed, 0), target, kernel)
-        self._seed = seed
+        self._walkers = make_walkers(lattice, self._ladder, states, moves, rng.derive(seed, 0), target, kernel, part)
+        self._seed, self._part = seed, part or parallel.whole(states.shape[1])
         self._without_swaps = n_burn_in // 2
         self._replicas = Replicas(len(self._ladder), states.shape[1])
 
@@ -240,17 +249,21 @@ class TemperingWalkers:
             self._swap(draws.energy[:, :, 0])
         return Draws(*(np.concatenate(arrays, axis=2) for arrays in zip(*kept, strict=True)))
 
-    def report(self) -> dict[str, object]:
+    def report(self, world: World = ALONE) -> dict[str, object]:
         """What the walkers report at the temperatures asked for, and `exchange`, an `Exchange`."""
-        inside = {name: values[self._asked] for name, values in self._walkers.report().items()}
+        inside = {name: values[self._asked] for name, values in self._walkers.report(world).items()}
         counted = self._replicas
-        exchange = Exchange(self._ladder.copy(), counted.swap_rates(), counted.round_trips, counted.n_counted)
+        if self._part.replicas.size > 1:
+            world = ALONE  # every rank has counted everything
+        round_trips = int(world.total(np.array(counted.round_trips)))
+        exchange = Exchange(self._ladder.copy(), counted.swap_rates(world), round_trips, counted.n_counted)
         return inside | {"exchange": exchange}
 
     def _swap(self, energies: np.ndarray) -> None:
         """Try the pairs of one parity, in all chains."""
         n_levels, n_chains = energies.shape
-        uniforms = rng.uniforms(self._seed, rng.purpose.ISING_EXCHANGE, n_chains, n_levels - 1, self._replicas.n_rounds)
+        address = rng.purpose.ISING_EXCHANGE, n_chains, n_levels - 1, self._replicas.n_rounds
+        uniforms = rng.uniforms(self._seed, *address, first_chain=self._part.first)
         betas, lower = 1.0 / self._ladder[:, None], self._replicas.pairs()
         p = swap_probability(betas[lower], betas[lower + 1], energies[lower], energies[lower + 1])
         for level, accepted in zip(lower, self._replicas.swap(p, uniforms), strict=True):

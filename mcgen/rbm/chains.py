@@ -15,6 +15,7 @@ from mcgen.rbm.units import TwoLevel, Unit
 MOST_CHAINS_PER_BLOCK = 90
 # To bring the weights to the first-level cache takes as long as to multiply them with some rows.
 ROWS_FOR_WEIGHTS = 3
+ALL = slice(None)
 
 
 class Stack(NamedTuple):
@@ -52,7 +53,7 @@ def chains_per_block(n_chains: int) -> int:
     return min(range(PRODUCT_ROWS, MOST_CHAINS_PER_BLOCK + 1, PRODUCT_ROWS), key=cost_for_one_thread)
 
 
-def random_states(kind: Unit, n_chains: int, n_entries: int, seed: int) -> np.ndarray:
+def random_states(kind: Unit, n_chains: int, n_entries: int, seed: int, chains: slice = ALL) -> np.ndarray:
     """States of visible units in no field: every state of discrete units is equally probable.
 
     Parameters
@@ -60,12 +61,15 @@ def random_states(kind: Unit, n_chains: int, n_entries: int, seed: int) -> np.nd
     kind : Unit
     n_chains, n_entries : int
     seed : int
+    chains : slice
+        Which of the chains are wanted.
 
     Returns
     -------
     int8, or float64 for continuous units, shape (n_chains, n_entries)
     """
     if isinstance(kind, TwoLevel):  # the first bit of a word, without compiling the kernel for all kinds
-        words = rng.words(seed, rng.purpose.RBM_START, n_chains, n_entries)
+        first, stop, _ = chains.indices(n_chains)
+        words = rng.words(seed, rng.purpose.RBM_START, stop - first, n_entries, first_chain=first)
         return np.where(words >> np.uint32(31), 1, kind.low).astype(np.int8)
-    return kind.draw(np.zeros((n_chains, n_entries)), rng.derive(seed, rng.purpose.RBM_START))
+    return kind.draw(np.zeros((n_chains, n_entries)), rng.derive(seed, rng.purpose.RBM_START))[chains]

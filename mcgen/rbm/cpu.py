@@ -53,33 +53,46 @@ def layer_means(means, states, weights, bias, kind, level, parameters):
             rows.mean_row(kind, level, parameters, means[first + row])
 
 
-@_cpu.blas_kernel
+@_cpu.kernel
 def free_energies(energies, fields, states, weights, bias, other_bias, kind, level, parameters):
     """energies[row] = -bias.s - sum_j Gamma(other_bias_j + sum_i s_i W_ij) of each row s of one layer.
 
-    One thread takes one block of rows at a time.
+    One thread takes one block of rows at a time. Every sum has one order (see `_products`), so that the energy of a row
+    does not depend on the rows beside it.
 
     Parameters
     ----------
     energies : float64 (n_rows,), modified
     fields : float64 (n_rows, n_other), modified
-        Working memory.
+        Working memory of the twin.
     states : float64 (n_rows, n_entries)
     weights : float64 (n_entries, n_other)
     bias, other_bias : float64 (n_entries,) and (n_other,)
     kind, level, parameters : see units/formulas.py
         Of the layer that is summed out.
     """
-    n_rows = states.shape[0]
+    n_rows, n_entries = states.shape
+    n_other = weights.shape[1]
+    n_panels, width = _products.panels(n_other, weights), _products.panel_columns(weights)
+    packed = _products.aligned(n_panels, n_entries, width, weights)
+    for panel in prange(n_panels):
+        _products.pack(packed[panel], weights, np.int64(panel))
     for block in prange((n_rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
-        first, end = np.int64(block) * ROWS_PER_BLOCK, min((np.int64(block) + 1) * ROWS_PER_BLOCK, n_rows)
-        np.dot(states[first:end], weights, fields[first:end])
-        for row in range(first, end):
-            rows.add_bias(fields[row], other_bias)
-            total = units.cumulant_sum(kind, level, parameters, fields[row])
-            for i in range(bias.shape[0]):
-                total += bias[i] * states[row, i]
-            energies[row] = -total
+        first = np.int64(block) * ROWS_PER_BLOCK
+        n_now = min(ROWS_PER_BLOCK, n_rows - first)
+        padded = _products.padded_rows(n_now)
+        here = _products.aligned(1, padded, n_entries, weights)[0]
+        sums = _products.aligned(1, padded, _products.padded_columns(n_other, weights), weights)[0]
+        here[n_now:], sums[n_now:] = 0, 0
+        for row in range(n_now):
+            rows.copy(here[row], states[first + row])
+            rows.copy(sums[row], other_bias)
+        _products.add_product(sums, here, packed)
+        for row in range(n_now):
+            total = units.cumulant_sum(kind, level, parameters, sums[row, :n_other])
+            for i in range(n_entries):
+                total += bias[i] * here[row, i]
+            energies[first + row] = -total
 
 
 @_cpu.helper

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcgen import backend, checks
+from mcgen.parallel import ALONE, World
 from mcgen.rbm.model import RBM, units_on
 
 
@@ -133,18 +134,31 @@ def phase_of_rows(model: RBM, v: np.ndarray, row_weights: np.ndarray, device: st
 
 
 def _statistics(
-    model: RBM, v: np.ndarray, row_weights: np.ndarray, device: str, dtype: type
+    model: RBM, v: np.ndarray, row_weights: np.ndarray, device: str, dtype: type, world: World = ALONE
 ) -> tuple[Gradient, np.ndarray]:
-    """The weighted sums over rows of v h, v and h, in a dtype, and the means h of the hidden units of each row."""
+    """The weighted sums over rows of v h, v and h, in a dtype, and the means h of the hidden units of each row.
+
+    Ranks share out the rows for the means, and then the visible units for the sums: each sum is over all rows in their
+    order, and has the bits that it has in one process.
+    """
     target = backend.target(device)
     kernels = target.kernels("rbm")
-    rows, weights, hidden_bias, row_weights = map(target.to_device, (v, model.weights, model.hidden_bias, row_weights))
-    hidden = target.to_device(np.empty((len(v), model.n_hidden), model.dtype))
+    mine, units = world.share(len(v)), world.share(model.n_visible)
+    n_rows, n_units, n_hidden = mine.stop - mine.start, units.stop - units.start, model.n_hidden
+    rows, weights, hidden_bias, row_weights = map(
+        target.to_device, (v[mine], model.weights, model.hidden_bias, row_weights)
+    )
+    hidden = target.to_device(np.empty((n_rows, n_hidden), model.dtype))
     kind = units_on(target, model.hidden)
-    target.launch(kernels.layer_means, len(v), model.n_hidden, hidden, rows, weights, hidden_bias, *kind)
-    moments = [target.to_device(np.empty(array.shape, dtype)) for array in model.parameters]
-    target.launch(kernels.phase_statistics, model.n_visible + 1, model.n_hidden, *moments, rows, hidden, row_weights)
-    return Gradient(*map(target.to_host, moments)), target.to_host(hidden)
+    target.launch(kernels.layer_means, n_rows, n_hidden, hidden, rows, weights, hidden_bias, *kind)
+    if world.size > 1:
+        rows = target.to_device(np.ascontiguousarray(v[:, units]))
+        hidden = target.to_device(world.joined(target.to_host(hidden), len(v)))
+    moments = [target.to_device(np.empty(shape, dtype)) for shape in ((n_units, n_hidden), n_units, n_hidden)]
+    target.launch(kernels.phase_statistics, n_units + 1, n_hidden, *moments, rows, hidden, row_weights)
+    both, own, other = map(target.to_host, moments)
+    gradient = Gradient(world.joined(both, model.n_visible), world.joined(own, model.n_visible), other)
+    return gradient, target.to_host(hidden)
 
 
 class Phases(NamedTuple):
@@ -168,6 +182,7 @@ def difference_of_phases(
     chains: np.ndarray,
     chain_weights: np.ndarray | None,
     device: str,
+    world: World = ALONE,
 ) -> Phases:
     """The gradient from rows of data and rows of the model, for rows that are known to be right.
 
@@ -181,13 +196,15 @@ def difference_of_phases(
     chain_weights : float64, shape (n_chains,), optional
         Adding up to 1; by default 1 / n_chains each. The negative phase counts as much as the weights of the data.
     device : {"cpu", "cuda"}
+    world : World
+        The ranks that share out the work; all have all rows.
     """
     total = data_weights.sum()
     if chain_weights is None:
         chain_weights = np.full(len(chains), 1.0 / len(chains))
     rows = np.concatenate([data, chains])
     row_weights = np.concatenate([data_weights, -total * chain_weights])
-    gradient, hidden = _statistics(model, rows, row_weights, device, model.dtype)
+    gradient, hidden = _statistics(model, rows, row_weights, device, model.dtype, world)
     # Sums without BLAS, whose threads would go on waiting for work on the cores that the next kernel needs.
     shares = (data_weights / total).astype(model.dtype)
     means = (np.einsum("r,ri->i", shares, part[: len(data)]) for part in (data, hidden))

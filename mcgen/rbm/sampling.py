@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcgen import backend, checks, rng, stats
+from mcgen import backend, checks, parallel, rng, stats
 from mcgen.blocks import Blocks, Plan
 from mcgen.errors import InputError
+from mcgen.parallel import ALONE, Part, World
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact, gibbs, metropolis, tempering
 from mcgen.rbm.chains import Stack, random_states, stack
@@ -21,6 +22,8 @@ from mcgen.rbm.tempering import Exchange
 
 METHODS = ("gibbs", "metropolis", "tempering", "exact")
 PROPOSALS = ("flip", "exchange", "block")
+# Methods whose chains can be shared out among ranks.
+SHARED = ("gibbs", "tempering")
 # The coldest replica is the model, the hottest has independent units.
 DEFAULT_LADDER = (0.0, 1.0)
 
@@ -101,14 +104,17 @@ class Chains:
     ----------
     visible : array, shape (n_chains, n_visible)
     n_sweeps : int
+    part : Part or None
+        Which chains of the run these are; None for all. Gibbs sweeps only.
     n_accepted : int
         Accepted proposals, Metropolis only.
     """
 
     KEPT = ("visible", "n_sweeps", "n_accepted")  # see `mcgen.states`
 
-    def __init__(self, visible: np.ndarray, seed: int, n_sweeps: int = 0):
+    def __init__(self, visible: np.ndarray, seed: int, n_sweeps: int = 0, part: Part | None = None):
         self.visible = visible
+        self.part = part
         self.seed = seed
         self.n_sweeps = n_sweeps
         self.n_accepted = 0
@@ -131,7 +137,7 @@ class Chains:
         visible = np.ascontiguousarray(self.visible[None], parameters.weights.dtype)
         arguments = (n_sweeps, n_draws, self.n_sweeps, self.seed, target)
         if proposal is None:
-            visible, draws = gibbs.sweep(parameters, visible, *arguments)
+            visible, draws = gibbs.sweep(parameters, visible, *arguments, self.part)
         else:
             visible, draws, accepted = metropolis.sweep(parameters, visible, *arguments, proposal)
             self.n_accepted += int(accepted.sum())
@@ -158,6 +164,7 @@ def sample(
     block_size: int = 4,
     ladder: Sequence[float] | Sequence[RBM] | None = None,
     adapt_ladder: bool = True,
+    world: World = ALONE,
 ) -> Samples:
     """Draw visible states from p(v) = sum_h e^{-E(v, h)} / Z.
 
@@ -203,6 +210,8 @@ def sample(
     adapt_ladder : bool
         Whether temperatures are added until neighbours swap in a quarter of the attempts, and models of a training left
         out while they still do.
+    world : mcgen.parallel.World
+        The ranks among which the chains of "gibbs" and "tempering" are shared out; each draws its own (`world.share`).
 
     Returns
     -------
@@ -245,7 +254,7 @@ def sample(
     blocks = stream(
         model, n_chains, n_draws, thin, burn_in, method, seed, device, initial, progress, clamped_units=clamped_units,
         clamped_values=clamped_values, proposal=proposal, block_size=block_size, ladder=ladder,
-        adapt_ladder=adapt_ladder,
+        adapt_ladder=adapt_ladder, world=world,
     )  # fmt: skip
     run, first = None, 0
     names = ("states", "free_energy", "magnetization")
@@ -256,13 +265,14 @@ def sample(
             break
         if run is None:
             kept = {name: getattr(block, name) for name in names}
-            rooms = {name: np.empty((n_chains, n_draws, *x.shape[2:]), x.dtype) for name, x in kept.items()}
+            rooms = {name: np.empty((len(x), n_draws, *x.shape[2:]), x.dtype) for name, x in kept.items()}
             run = dataclasses.replace(block, **rooms)
         for name in names:
             getattr(run, name)[:, first : first + n_now] = getattr(block, name)
         first += n_now
     run = dataclasses.replace(run, **{name: getattr(block, name) for name in ("acceptance_rate", "exchange")})
-    warn_of_bad_draws(run, different=len(np.shape(clamped_values)) > 1, stacklevel=3)
+    if world.size == 1:  # of some of the chains it would say little
+        warn_of_bad_draws(run, different=len(np.shape(clamped_values)) > 1, stacklevel=3)
     return run
 
 
@@ -309,12 +319,13 @@ def stream(
     ladder: Sequence[float] | Sequence[RBM] | None = None,
     adapt_ladder: bool = True,
     resume: dict | None = None,
+    world: World = ALONE,
 ) -> Blocks[Samples]:
     """Draw the states that `sample` draws, in blocks, for runs that do not fit into memory.
 
     Arguments and errors are those of `sample`, but for `resume`: the state of an earlier stream with the same
-    arguments, from which the draws go on as if it had never ended. All arguments are checked before the iterator is
-    returned.
+    arguments, from which the draws go on as if it had never ended, in one process alone. All arguments are checked
+    before the iterator is returned.
 
     Returns
     -------
@@ -340,6 +351,9 @@ def stream(
     backend.target(device)
     if ladder is not None and method != "tempering":
         raise InputError(f"ladder is for method='tempering', and method is {method!r}; leave it out")
+    parallel.refuse_resume(resume, world)
+    chains = world.share(_shared_chains(method, n_chains, clamped_units, world))
+    part = Part(chains.start, n_chains, world)
     clamped = Clamped(model, n_chains, clamped_units, clamped_values)
     if method == "exact":
         if initial is not None:
@@ -347,22 +361,24 @@ def stream(
         walkers: object = _Exact(model, clamped, n_chains, seed, device, progress)
         burn_in, sweeps_at_once, draws_at_once = 0, 1, n_draws
     else:
-        start = _start(model, clamped, n_chains, initial, seed)
+        start = _start(model, clamped, n_chains, initial, seed, chains)
+        n_chains = len(start)
         if method == "tempering":
             known = None if resume is None else resume["walkers"]["ladder"]
-            walkers = _Tempering(model, clamped, start, ladder, adapt_ladder, seed, device, known)
+            walkers = _Tempering(model, clamped, start, ladder, adapt_ladder, seed, device, part, known)
         else:
             move = None
             if method == "metropolis":
                 move = Proposal(proposal, _proposal_size(proposal, block_size, model, clamped))
-            walkers = _Single(model, clamped, start, n_draws, seed, device, move)
+            walkers = _Single(model, clamped, start, n_draws, seed, device, move, part)
         sweeps_at_once = max(1, OPERATIONS_PER_CALL[method] // walkers.operations_per_sweep)
         bytes_per_draw = n_chains * model.n_visible * model.visible.state_dtype(model.dtype).itemsize
         draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // bytes_per_draw))
 
-    def draw(n_now: int, thin: int) -> Samples:
+    def draw(n_now: int, thin: int, is_last: bool) -> Samples:
         states = clamped.complete(walkers.advance(n_now * thin, n_now))
-        flat, report = states.reshape(-1, model.n_visible), walkers.report()
+        flat = states.reshape(-1, model.n_visible)
+        report = walkers.report(world if is_last else ALONE)  # once, at the end, all ranks add up what they counted
         return Samples(
             states=states,
             free_energy=free_energy_of_rows(model, flat, device).reshape(n_chains, n_now),
@@ -383,15 +399,31 @@ def stream(
     return Blocks(walkers, plan, draw, resume)
 
 
-def _start(model: RBM, clamped: Clamped, n_chains: int, initial: np.ndarray | None, seed: int) -> np.ndarray:
-    """Where the free units of the chains start: shape (n_chains, n_free)."""
+def _shared_chains(method: str, n_chains: int, clamped_units: Sequence[int] | None, world: World) -> int:
+    """The number of chains, checked to be enough for all ranks, and of a method whose chains can be shared out."""
+    if world.size > 1:
+        if method not in SHARED or clamped_units is not None:
+            what = "clamped units" if method in SHARED else f"method={method!r}"
+            raise InputError(
+                f"chains of {what} are not shared out among ranks, and there are {world.size}; use one process, or "
+                f"one of {', '.join(map(repr, SHARED))} without clamped units"
+            )
+        if n_chains < world.size:
+            raise InputError(f"n_chains={n_chains} is too few for {world.size} ranks; take more chains or fewer ranks")
+    return n_chains
+
+
+def _start(
+    model: RBM, clamped: Clamped, n_chains: int, initial: np.ndarray | None, seed: int, chains: slice
+) -> np.ndarray:
+    """Where the free units of some of the chains start: shape (number of them, n_free)."""
     if initial is None:
         kind = model.visible.part(clamped.free)
-        return random_states(kind, n_chains, len(clamped.free), seed).astype(model.dtype)
+        return random_states(kind, n_chains, len(clamped.free), seed, chains).astype(model.dtype)
     initial = model.check_visible(initial, "initial", exact_states=True)
     if initial.shape != (n_chains, model.n_visible):
         raise InputError(f"initial has shape {initial.shape}; its shape must be {(n_chains, model.n_visible)}")
-    return clamped.check_initial(initial)
+    return clamped.check_initial(initial)[chains]
 
 
 def _proposal_size(proposal: str, block_size: int, model: RBM, clamped: Clamped) -> int:
@@ -421,9 +453,10 @@ class _Single:
         seed: int,
         device: str,
         proposal: Proposal | None,
+        part: Part,
     ):
         self._stack = clamped.stack([model])
-        self._chains = Chains(start, seed)
+        self._chains = Chains(start, seed, part=part)
         self._device, self._proposal = device, proposal
         paths.check_room(self._stack, len(start), n_draws, device)
         if proposal is not None:
@@ -441,7 +474,7 @@ class _Single:
     def burn_in(self, n_sweeps: int) -> None:
         self.advance(n_sweeps)
 
-    def report(self) -> dict:
+    def report(self, world: World) -> dict:
         if self._proposal is None:
             return {"kernel": paths.kernel_name(self._stack, len(self._chains.visible), self._device)}
         n_chains, n_free = self._chains.visible.shape
@@ -466,6 +499,7 @@ class _Tempering:
         adapt_ladder: bool,
         seed: int,
         device: str,
+        part: Part,
         known: np.ndarray | None = None,
     ):
         target = backend.target(device)
@@ -478,7 +512,7 @@ class _Tempering:
             if known is not None:
                 self.ladder, states = known, np.repeat(start[None], len(known), axis=0)
             elif adapt_ladder:
-                kept, states = tempering.adapted_trajectory(parameters, states, rng.derive(seed, 1), target)
+                kept, states = tempering.adapted_trajectory(parameters, states, rng.derive(seed, 1), target, part=part)
                 self.ladder = np.array(kept)
             parameters = clamped.stack([models[k] for k in self.ladder])
         else:
@@ -491,11 +525,12 @@ class _Tempering:
             if known is not None:
                 betas, states = tempering.check_betas(known), np.repeat(start[None], len(known), axis=0)
             elif adapt_ladder:
-                betas, states = tempering.adapted_ladder(make_stack, betas, states, rng.derive(seed, 1), target)
+                own = rng.derive(seed, 1)
+                betas, states = tempering.adapted_ladder(make_stack, betas, states, own, target, part=part)
             parameters, self.ladder = make_stack(betas), betas
         paths.check_room(parameters, len(start), 1, device)
         self._kernel = paths.kernel_name(parameters, len(start), device)
-        self._chains = tempering.TemperingChains(parameters, states, rng.derive(seed, 0), target, betas)
+        self._chains = tempering.TemperingChains(parameters, states, rng.derive(seed, 0), target, betas, part)
         self._operations = _operations(parameters, len(start))
 
     @property
@@ -509,8 +544,8 @@ class _Tempering:
         self.advance(n_sweeps)
         self._chains.restart_counts()
 
-    def report(self) -> dict:
-        return {"kernel": self._kernel, "exchange": self._chains.exchange()}
+    def report(self, world: World) -> dict:
+        return {"kernel": self._kernel, "exchange": self._chains.exchange(world)}
 
 
 class _Exact:
@@ -525,7 +560,7 @@ class _Exact:
         model, clamped, n_chains, seed, device, progress = self._arguments
         return _independent(model, clamped, n_chains, n_draws, seed, device, progress)
 
-    def report(self) -> dict:
+    def report(self, world: World) -> dict:
         return {}
 
 

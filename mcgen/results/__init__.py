@@ -41,11 +41,12 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 With several temperatures every dataset of these groups (but /lattice, and /exchange of a lattice, whose temperatures
 are one ladder) has a leading axis `temperature` (with several entries that have no temperature, `entry`); with one, the
 temperature is a number in the group. The first of several temperatures, where the others were never reached, has an
-axis of length 1. Root attributes: schema_version and those of `mcgen.provenance`, among them status: "complete",
-"interrupted", or "running" in the unfinished file PATH.part of a run, whose draws are virtual datasets that refer to
-PATH.blocks/ (see `mcgen.results.unfinished`). Earlier versions are still read: in 2
-samples of models had flip_rate in place of acceptance_rate, no magnetization and no kernel, and all units had two
-states; 1 had no magnetization, kernel and /exchange.
+axis of length 1. In the index of a run that several ranks have drawn (see `write_index`), datasets with a chain axis
+are virtual: they lie in the files of the ranks, beside the index. Root attributes: schema_version and those of
+`mcgen.provenance`, among them status: "complete", "interrupted", or "running" in the unfinished file PATH.part of a
+run, whose draws are virtual datasets that refer to PATH.blocks/ (see `mcgen.results.unfinished`). Earlier versions are
+still read: in 2 samples of models had flip_rate in place of acceptance_rate, no magnetization and no kernel, and all
+units had two states; 1 had no magnetization, kernel and /exchange.
 """
 
 from mcgen.results.draws import Draws
@@ -54,6 +55,7 @@ from mcgen.results.groups import AXES, Columns
 from mcgen.results.kept_trainings import kept_trainings
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
+from mcgen.results.ranks import RankFile, file_of_rank, merge, write_index
 from mcgen.results.rows import lattice_series, load_rows
 from mcgen.results.saving import save
 from mcgen.results.streaming import stream_samples
@@ -64,16 +66,20 @@ __all__ = [
     "SCHEMA_VERSION",
     "Columns",
     "Draws",
+    "RankFile",
     "Study",
     "as_study",
     "check_output",
+    "file_of_rank",
     "kept_trainings",
     "last_states",
     "lattice_series",
     "load",
     "load_rows",
     "load_study",
+    "merge",
     "save",
     "stream_samples",
+    "write_index",
     "written_beside",
 ]

@@ -90,10 +90,12 @@ class Group:
         self.dimensions[name] = dimensions
         return self.hdf.create_dataset(name, shape, dtype, chunks=chunks, **(filters or {}))
 
-    def create_virtual(self, name: str, layout: h5py.VirtualLayout, dimensions: tuple[str, ...]) -> None:
+    def create_virtual(
+        self, name: str, layout: h5py.VirtualLayout, dimensions: tuple[str, ...], fill: object = None
+    ) -> None:
         """A dataset whose numbers are in other files; dimensions with the leading axis, where there is one."""
         self.dimensions[name] = dimensions
-        self.hdf.create_virtual_dataset(name, layout)
+        self.hdf.create_virtual_dataset(name, layout, fillvalue=fill)
 
     def add(self, name: str, dimensions: tuple[str, ...], arrays: Sequence) -> None:
         """One array for each entry, stacked; dimensions without the leading axis."""

@@ -9,7 +9,7 @@ from mcgen.errors import FileError
 from mcgen.results import autoencoders, models, samples
 from mcgen.results.files import SCHEMA_VERSION
 from mcgen.results.groups import Entries
-from mcgen.results.segments import check_sources
+from mcgen.results.sources import check_sources
 from mcgen.results.study import Study
 from mcgen.results.trees import read_tree
 
@@ -32,7 +32,8 @@ def load(path: str | Path, keep_states: bool = True) -> object:
     Raises
     ------
     FileError
-        If the file cannot be read, is not one of mcgen's, or was written by a newer schema.
+        If the file cannot be read, is not one of mcgen's, or was written by a newer schema; or files of ranks are
+        missing.
     """
     study = load_study(path, keep_states)
     if study.exact or study.observables or (study.samples and study.trained):
@@ -58,7 +59,8 @@ def load_study(path: str | Path, keep_states: bool = True) -> Study:
     Raises
     ------
     FileError
-        If the file cannot be read, is not one of mcgen's, or was written by a newer schema.
+        If the file cannot be read, is not one of mcgen's, or was written by a newer schema; or files of ranks are
+        missing.
     """
     path = Path(path)
     if not path.is_file():
@@ -77,6 +79,7 @@ def load_study(path: str | Path, keep_states: bool = True) -> Study:
                     f"{path} has schema version {version}, this mcgen reads up to {SCHEMA_VERSION}; "
                     "install a newer mcgen"
                 )
+            check_sources(file)
             return _read(file, keep_states)
     except FileError:
         raise
@@ -96,7 +99,6 @@ def _read(file: h5py.File, keep_states: bool) -> Study:
         temperatures = entries.temperatures() or autoencoders.conditions_of(file["model"])
     if "samples" in file:
         entries = Entries(file["samples"])
-        check_sources(file)
         fields["samples"] = samples.read(entries, fields, file.get("exchange"), keep_states)
         temperatures = entries.temperatures()
     if "training" in file:

@@ -17,6 +17,7 @@ import h5py
 
 from mcgen.errors import FileError
 from mcgen.results.groups import Group
+from mcgen.results.sources import HERE, escaped
 
 CURRENT, COMING = "current.h5", "coming.h5"
 
@@ -151,8 +152,7 @@ def refer(
             return (*[k] * lead, slice(None), slice(first, end))
 
         for one in stretches:
-            # In names of sources, a percent sign stands for numbers.
-            path = f"{folder}/{segment_name(one.segment)}".replace("%", "%%")
+            path = escaped(f"{folder}/{segment_name(one.segment)}")
             if one.k >= n_entries:
                 continue
             if name == "states" and one.end_state > one.first_state:
@@ -164,24 +164,6 @@ def refer(
                 layout[place(one.k, one.first, one.end)] = source
         for k, (first, where) in held.items() if name == "states" else ():
             if k < n_entries and first < n_draws:
-                source = h5py.VirtualSource(".", where, (n_chains, n_draws - first, *units), like.dtype)
+                source = h5py.VirtualSource(HERE, where, (n_chains, n_draws - first, *units), like.dtype)
                 layout[place(k, first, n_draws)] = source
         group.create_virtual(name, layout, dimensions[name])
-
-
-def check_sources(file: h5py.File) -> None:
-    """Raise `FileError` if draws that an unfinished file refers to are gone: HDF5 would read zeros in their place.
-
-    Parameters
-    ----------
-    file : h5py.File
-    """
-    folder = Path(file.filename).parent
-    for dataset in file["samples"].values():
-        if isinstance(dataset, h5py.Dataset) and dataset.is_virtual:
-            for source in dataset.virtual_sources():
-                path = folder / source.file_name.replace("%%", "%")
-                if source.file_name != "." and not path.is_file():
-                    raise FileError(
-                        f"{file.filename} refers to draws in {path}, which is not there; keep them together"
-                    )

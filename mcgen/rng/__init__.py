@@ -42,7 +42,15 @@ def split_seed(seed: int) -> tuple[np.uint32, np.uint32]:
     return np.uint32(seed & LARGEST_WORD), np.uint32(seed >> 32)
 
 
-def words(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0, device: str = "cpu") -> np.ndarray:
+def words(
+    seed: int,
+    purpose: int,
+    n_chains: int,
+    n_units: int,
+    step: int = 0,
+    device: str = "cpu",
+    first_chain: int = 0,
+) -> np.ndarray:
     """Random 32-bit words of one step of one stream.
 
     Parameters
@@ -56,6 +64,8 @@ def words(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0, d
     step : int
         Which step of the stream, 0 to 2**32 - 1.
     device : {"cpu", "cuda"}
+    first_chain : int
+        The number of the first chain.
 
     Returns
     -------
@@ -79,17 +89,27 @@ def words(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0, d
     ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
     key = split_seed(seed)
-    n_chains = checks.integer("n_chains", n_chains, 0, LARGEST_WORD)
+    first_chain = checks.integer("first_chain", first_chain, 0, LARGEST_WORD)
+    n_chains = checks.integer("n_chains", n_chains, 0, LARGEST_WORD - first_chain)
     n_units = checks.integer("n_units", n_units, 0, 4 * LARGEST_WORD)
     step = checks.integer("step", step, 0, LARGEST_WORD)
     target = backend.target(device)
     result = target.to_device(np.empty((n_chains, n_units), np.uint32))
     if result.size:
-        target.launch(target.kernels("rng").fill_words, n_chains, 1, result, np.uint32(step), np.uint32(purpose), *key)
+        counter = np.int64(first_chain), np.uint32(step), np.uint32(purpose)
+        target.launch(target.kernels("rng").fill_words, n_chains, 1, result, *counter, *key)
     return target.to_host(result)
 
 
-def uniforms(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0, device: str = "cpu") -> np.ndarray:
+def uniforms(
+    seed: int,
+    purpose: int,
+    n_chains: int,
+    n_units: int,
+    step: int = 0,
+    device: str = "cpu",
+    first_chain: int = 0,
+) -> np.ndarray:
     """Uniform random numbers in the open interval (0, 1), with a resolution of 2**-32.
 
     Arguments and errors are those of `words`.
@@ -107,7 +127,7 @@ def uniforms(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0
     """
     from mcgen.rng import formulas
 
-    return formulas.uniform(words(seed, purpose, n_chains, n_units, step, device))
+    return formulas.uniform(words(seed, purpose, n_chains, n_units, step, device, first_chain))
 
 
 def fine_uniforms(seed: int, purpose: int, n_chains: int, n_units: int, step: int = 0) -> np.ndarray:

@@ -145,7 +145,7 @@ def test_an_enumeration_that_is_interrupted_goes_on(tmp_path, monkeypatch):
     path = tmp_path / "checkpoint"
     right = long_sums.long_sum
 
-    def interrupted(work, n_blocks, *arguments):
+    def interrupted(work, n_blocks, *arguments, **options):
         assert n_blocks > 1
 
         def once(block, state):
@@ -153,7 +153,7 @@ def test_an_enumeration_that_is_interrupted_goes_on(tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             return work(block, state)
 
-        return right(once, n_blocks, *arguments)
+        return right(once, n_blocks, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(summation, "long_sum", interrupted)

@@ -32,7 +32,7 @@ def test_known_answers_of_the_kernel(counter, key, answer):
 
     words = np.zeros((1, 4), np.uint32)
     if counter[0] == 0:
-        cpu.fill_words(words, np.uint32(counter[1]), np.uint32(counter[3]), np.uint32(key[0]), np.uint32(key[1]))
+        cpu.fill_words(words, 0, np.uint32(counter[1]), np.uint32(counter[3]), np.uint32(key[0]), np.uint32(key[1]))
         assert words[0].tolist() == answer
     else:
         compiled = cpu.rng.philox4x32(*map(np.uint32, counter), *map(np.uint32, key))

@@ -565,10 +565,10 @@ def interrupt_stream(monkeypatch, temperature, n_blocks, error=KeyboardInterrupt
         blocks = original(lattice, at, **settings)
         draw = blocks._draw
 
-        def draw_or_stop(n_draws, thin):
+        def draw_or_stop(*arguments):
             if np.isin(temperature, at).any() and blocks.n_drawn >= 5 * n_blocks:
                 raise error
-            return draw(n_draws, thin)
+            return draw(*arguments)
 
         blocks._draw = draw_or_stop
         return blocks

@@ -53,7 +53,7 @@ EXACT = (
     numba.boolean,
 )
 KERNELS = {
-    "fill_words": (rng_cuda.fill_words, (matrix(u32), u32, u32, *KEY)),
+    "fill_words": (rng_cuda.fill_words, (matrix(u32), i64, u32, u32, *KEY)),
     "single_flip_sweeps": (
         ising_cuda.single_flip_sweeps,
         (
@@ -66,6 +66,7 @@ KERNELS = {
             vector(i32),
             numba.boolean,
             vector(f64),
+            vector(u32),
             i64,
             *SWEEPS,
         ),
@@ -74,7 +75,7 @@ KERNELS = {
         bit_sliced_cuda.bit_sliced_sweeps,
         (
             *[cube(u32), cube(i8), matrix(i64), matrix(i64), vector(i64), matrix(u32)],
-            *[matrix(u32), matrix(i8), cube(u32), vector(u32), vector(i32), matrix(u32), u32],
+            *[matrix(u32), matrix(i8), cube(u32), vector(u32), vector(i32), matrix(u32), vector(u32), u32],
             *[i64] * 4,
             numba.boolean,
             *SWEEPS,
@@ -121,7 +122,7 @@ def three_biases(real):
 
 for real in (f32, f64):
     draws = i8[:, :, :, ::1]
-    arrays = both(cube(real), draws, cube(real), cube(real))
+    arrays = both(cube(real), draws, cube(real), cube(real), matrix(u32))
     sweeps = f"sweeps_in_shared_memory-{real}", f"sweeps_in_global_memory-{real}"
     in_shared, in_global = (arrays, cube(real)), (arrays, both(vector(real), vector(real)), matrix(real))
     KERNELS |= {
@@ -131,7 +132,7 @@ for real in (f32, f64):
         f"_{sweeps[1]}": (gibbs_cuda._sweeps_in_global_memory, (*in_global, LAYERS, RUN)),
         f"_draw_layer-{real}": (
             gibbs_cuda._draw_layer,
-            (cube(real), draws, i64, cube(real), both(*KIND), i64, i64, *KEY),
+            (cube(real), draws, i64, cube(real), both(*KIND), matrix(u32), i64, i64, *KEY),
         ),
         f"metropolis_sweeps-{real}": (
             metropolis_cuda.metropolis_sweeps,

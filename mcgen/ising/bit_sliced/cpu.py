@@ -48,9 +48,9 @@ SCRATCH = 6 * VECTORS_AT_ONCE * WORDS
 
 
 @_cpu.inlined
-def _random_bits(counter, step, group, key0, key1):
-    """Four random words for each lane of a group: two counters give the halves of eight 64-bit words."""
-    unit = fill(2 * WORDS * group) + load(EVEN_NUMBERS, 0)
+def _random_bits(counter, step, number, key0, key1):
+    """Four random words for each lane of the group with this number: two counters for the halves of eight words."""
+    unit = fill(2 * WORDS * number) + load(EVEN_NUMBERS, 0)
     low = rng.philox_rounds(fill(counter), fill(step), unit, fill(ISING_BIT_SLICED), key0, key1)
     high = rng.philox_rounds(fill(counter), fill(step), unit + 1, fill(ISING_BIT_SLICED), key0, key1)
     return (
@@ -100,7 +100,7 @@ def _decide_four(accepted, undecided, first, second, third, digits, group, place
 @_cpu.helper
 def _update_block(
     words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways,
-    last_strip, starts, step, group, key0, key1,
+    last_strip, starts, step, group, number, key0, key1,
 ):  # fmt: skip
     """Update the vectors order[begin:end] of one colour, at most VECTORS_AT_ONCE. Returns the number of flips."""
     wide_vectors()
@@ -126,10 +126,10 @@ def _update_block(
         )
         certain, even, first, second, third = bits.update_classes(ones, twos, fours, both_ways)
         undecided = (first | second | third) & lanes
-        random = _random_bits(CHUNKS * vector, step, group, key0, key1)
+        random = _random_bits(CHUNKS * vector, step, number, key0, key1)
         accepted = even & random[0]
         accepted, undecided = _decide_four(accepted, undecided, first, second, third, digits, group, 0, random)
-        random = _random_bits(CHUNKS * vector + 1, step, group, key0, key1)
+        random = _random_bits(CHUNKS * vector + 1, step, number, key0, key1)
         accepted, undecided = _decide_four(accepted, undecided, first, second, third, digits, group, 4, random)
         entry = b * WORDS
         store(scratch, UNDECIDED + entry, undecided)
@@ -157,7 +157,7 @@ def _update_block(
         accepted = fill(0)
         vector = np.int64(order[begin + stream])
         for chunk in range(FIRST_CHUNKS, CHUNKS):
-            random = _random_bits(CHUNKS * vector + chunk, step, group, key0, key1)
+            random = _random_bits(CHUNKS * vector + chunk, step, number, key0, key1)
             accepted, undecided = _decide_four(
                 accepted, undecided, first, second, third, digits, group, 4 * chunk, random
             )
@@ -237,7 +237,7 @@ def _keep(
 def _sweep_group(
     words, draws, energies, magnetizations, used, scratch, neighbors, moves, signs, order, first_sites, digits,
     both_ways, strips, half_strips, last_strip, starts, along_last, n_chains, n_sweeps, thin, first_step, group,
-    key0, key1,
+    number, key0, key1,
 ):  # fmt: skip
     """All sweeps and draws of one group. Returns the number of flips."""
     half = words.shape[1] // 2
@@ -248,7 +248,7 @@ def _sweep_group(
                 end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half)
                 n_flips += _update_block(
                     words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip,
-                    starts, first_step + sweep, group, key0, key1,
+                    starts, first_step + sweep, group, number, key0, key1,
                 )  # fmt: skip
         if energies.shape[1] > 0 and (sweep + 1) % thin == 0:
             _keep(
@@ -261,7 +261,7 @@ def _sweep_group(
 @_cpu.kernel
 def bit_sliced_sweeps(
     words, draws, energies, magnetizations, flips, used, neighbors, moves, signs, order, first_sites, digits,
-    both_ways, strips, half_strips, along_last, n_chains, shared,
+    numbers, both_ways, strips, half_strips, along_last, n_chains, shared,
     n_sweeps, thin,
     first_step, key0, key1,
 ):  # fmt: skip
@@ -289,6 +289,8 @@ def bit_sliced_sweeps(
     first_sites : int32 (n_vectors,)
     digits : uint64 (n_groups, 96)
         32 binary digits of each of the probabilities p_1, p_2, p_3 in `update_classes`, as words of equal bits.
+    numbers : uint32 (n_groups,)
+        Of the groups in the random streams.
     both_ways : uint64
         All 1 for the heat bath, 0 for Metropolis.
     strips, half_strips : int
@@ -323,13 +325,13 @@ def bit_sliced_sweeps(
                 end = min(begin + VECTORS_AT_ONCE, (colour + 1) * half)
                 n_flips[item] = _update_block(
                     words, used, scratch, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip,
-                    starts, first_step + sweep, of_pass, k0, k1,
+                    starts, first_step + sweep, of_pass, np.int64(numbers[of_pass]), k0, k1,
                 )  # fmt: skip
             else:
                 n_flips[item] = _sweep_group(
                     words, draws, energies, magnetizations, used, scratch, neighbors, moves, signs, order, first_sites,
                     digits, both_ways, strips, half_strips, last_strip, starts, along_last, n_chains, n_sweeps,
-                    thin, first_step, item, k0, k1,
+                    thin, first_step, item, np.int64(numbers[item]), k0, k1,
                 )  # fmt: skip
         for item in range(n_flips.shape[0]):
             flips[of_pass if shared else item] += n_flips[item]

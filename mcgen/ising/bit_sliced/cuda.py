@@ -68,8 +68,8 @@ def _decide_four(accepted, undecided, first, second, third, digits, place, rando
 
 @_cuda.helper
 def _update_block(
-    words, used, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip, starts, step, group, half,
-    key0, key1,
+    words, used, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip, starts, step, group, number,
+    half, key0, key1,
 ):  # fmt: skip
     """Update one half of the vectors order[begin:end] of one colour, at most VECTORS_AT_ONCE. Returns the flips."""
     undecided = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
@@ -78,7 +78,7 @@ def _update_block(
     second = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
     third = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
     taken = cuda.local.array(VECTORS_AT_ONCE, numba.uint32)
-    unit = np.uint32(HALVES * group) + half
+    unit = np.uint32(HALVES * number) + half
     lanes = used[group, half]
     spins = words[group]
     places = digits[group]
@@ -195,7 +195,7 @@ def _keep(
 @_cuda.block_kernel
 def bit_sliced_sweeps(
     words, draws, energies, magnetizations, flips, used, neighbors, moves, signs, order, first_sites, digits,
-    both_ways, strips, half_strips, along_last, n_chains, shared, n_sweeps, thin,
+    numbers, both_ways, strips, half_strips, along_last, n_chains, shared, n_sweeps, thin,
     first_step, key0, key1,
 ):  # fmt: skip
     """Sweep groups of chains n_sweeps times, keeping every `thin`-th state.
@@ -220,7 +220,7 @@ def bit_sliced_sweeps(
                 group = first_group + item // (HALVES * n_blocks)
                 n_flips = _update_block(
                     words, used, neighbors, moves, signs, order, begin, end, digits, both_ways, last_strip, starts,
-                    first_step + sweep, group, half, key0, key1,
+                    first_step + sweep, group, numbers[group], half, key0, key1,
                 )  # fmt: skip
                 cuda.atomic.add(flips, group, n_flips)
             cuda.syncthreads()

@@ -5,12 +5,13 @@ from types import ModuleType
 import numba
 import numpy as np
 
-from mcgen import rng
+from mcgen import parallel, rng
 from mcgen.formulas import metropolis_acceptance, sigmoid
 from mcgen.ising.bit_sliced.formulas import DIGITS, VECTORS_AT_ONCE
 from mcgen.ising.bit_sliced.layout import HALVES, WORDS, layout
 from mcgen.ising.lattice import Ising
-from mcgen.ising.walkers import Draws
+from mcgen.ising.walkers import Draws, flip_rate
+from mcgen.parallel import ALONE, Part, World
 
 # From this many blocks of vectors in one colour on, it pays that all threads share a lattice.
 BLOCKS_TO_SHARE = 32
@@ -73,6 +74,7 @@ class BitSlicedWalkers:
         method: str,
         seed: int,
         target: ModuleType,
+        part: Part | None = None,
     ):
         self._lattice = lattice
         self._layout = layout(lattice)
@@ -82,6 +84,9 @@ class BitSlicedWalkers:
         self._strength = float(np.abs(lattice.coupling.flat[0]))
         # Every temperature has groups of its own.
         self._groups_each = self._layout.n_groups(self._n_chains)
+        part = part or parallel.whole(self._n_chains)
+        per_group = self._layout.chains_per_group
+        groups = Part(part.first // per_group, self._layout.n_groups(part.n_all))
         words = np.concatenate([self._layout.pack(one > 0) for one in states])
         n_groups = len(words)
         used = np.concatenate([self._layout.lanes_of(np.ones(self._n_chains, bool))] * self._n_temperatures)
@@ -106,6 +111,7 @@ class BitSlicedWalkers:
             target.to_device(self._layout.order),
             target.to_device(self._layout.first_sites),
             target.to_device(digits.astype(target.BITS_DTYPE)),
+            target.to_device(groups.numbers(self._n_temperatures, self._groups_each).ravel()),
             target.BITS_DTYPE(0 if method == "metropolis" else np.iinfo(target.BITS_DTYPE).max),
             self._layout.strips,
             self._layout.half_strips,
@@ -145,10 +151,10 @@ class BitSlicedWalkers:
         words[level + 1] ^= different
         self._words = self._words_to_device(words.reshape(-1, *words.shape[2:]))
 
-    def report(self) -> dict[str, np.ndarray]:
+    def report(self, world: World = ALONE) -> dict[str, np.ndarray]:
         """Averages over all sweeps, at each temperature: flip_rate, flips per site and sweep."""
         flips = self._target.to_host(self._flips).reshape(self._n_temperatures, -1).sum(axis=1)
-        return {"flip_rate": flips / (self._n_chains * self._lattice.n_sites * max(1, self._n_sweeps))}
+        return flip_rate(flips, self._n_chains, self._lattice.n_sites * max(1, self._n_sweeps), world)
 
     def _words_to_device(self, words: np.ndarray) -> object:
         return self._target.to_device(np.ascontiguousarray(words).view(self._target.BITS_DTYPE))

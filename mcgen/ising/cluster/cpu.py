@@ -247,6 +247,7 @@ def cluster_sweeps(
     fields,
     shape,
     betas,
+    numbers,
     has_field,
     whole_lattice,
     n_clusters,
@@ -275,6 +276,8 @@ def cluster_sweeps(
     shape : int64 (n_dims,)
     betas : float64 (n_walkers,)
         1 / temperature.
+    numbers : uint32 (n_walkers,)
+        Of the walkers in the random streams.
     has_field : bool
         Whether any field is not 0.
     whole_lattice : bool
@@ -306,12 +309,12 @@ def cluster_sweeps(
         for sweep in range(n_sweeps):
             step = first_step + sweep
             if n_labelled > 0:
-                stream = (step, walker, ISING_SWENDSEN_WANG, key0, key1)
+                stream = (step, numbers[walker], ISING_SWENDSEN_WANG, key0, key1)
                 n_flips, n_built = _swendsen_wang(state, labels, bond_limits, ghost_limits, fields, shape, stream)
                 counts[walker, FLIPS] += n_flips
                 counts[walker, CLUSTERS] += n_built
             if n_grown > 0:
-                stream = (step, walker, ISING_WOLFF, key0, key1)
+                stream = (step, numbers[walker], ISING_WOLFF, key0, key1)
                 n_flips, n_visits = _wolff(
                     state, growth, neighbors, neighbor_limits, ghost_limits, fields, n_clusters[walker], stream
                 )

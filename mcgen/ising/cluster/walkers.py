@@ -4,11 +4,12 @@ from types import ModuleType
 
 import numpy as np
 
-from mcgen import checks, rng
+from mcgen import checks, parallel, rng
 from mcgen.errors import InputError
 from mcgen.ising.cluster.formulas import CLUSTERS, FLIPS, VISITS
 from mcgen.ising.lattice import Ising
 from mcgen.ising.walkers import Draws
+from mcgen.parallel import ALONE, Part, World
 
 METHODS = ("swendsen-wang", "wolff")
 
@@ -73,6 +74,10 @@ class ClusterWalkers:
         0 to 2**64 - 1.
     target : module
         `mcgen._cpu`.
+    numbers : uint32, shape (n_walkers,), optional
+        Of the walkers in the random streams; by default 0, 1, 2, ...
+    world : World
+        The ranks that have more walkers of the same temperatures: what is measured in burn-in is measured together.
 
     Attributes
     ----------
@@ -117,6 +122,8 @@ class ClusterWalkers:
         method: str,
         seed: int,
         target: ModuleType,
+        numbers: np.ndarray | None = None,
+        world: World = ALONE,
     ):
         problem = obstacle(lattice, checks.choice("method", method, METHODS), "cpu")
         if problem:
@@ -133,12 +140,14 @@ class ClusterWalkers:
             target.to_device(lattice.field.ravel()),
             np.array(lattice.shape),
             1.0 / np.asarray(temperatures, np.float64),
+            np.arange(len(states), dtype=np.uint32) if numbers is None else numbers,
             bool(lattice.field.any()),
         )
         self._key = rng.split_seed(seed)
         # The first walker of each temperature, and how many it has.
         self._first = np.flatnonzero(np.diff(temperatures, prepend=np.nan))
         self._n_walkers = np.diff(self._first, append=len(temperatures))
+        self._world = world
         self._clusters_per_sweep = None  # Wolff clusters at each temperature; not before burn-in is over
         self._windows = []  # clusters measured in burn-in and sites visited by them: int64, shape (n_temperatures, 2)
         self._counts = np.zeros((len(states), 3), np.int64)
@@ -192,8 +201,8 @@ class ClusterWalkers:
         """
         return self._sample(n_draws * thin, n_draws, thin)
 
-    def report(self) -> dict[str, np.ndarray]:
-        """What the sweeps after burn-in did, averaged over sweeps and walkers at each temperature.
+    def report(self, world: World = ALONE) -> dict[str, np.ndarray]:
+        """What the sweeps after burn-in did, averaged over sweeps and walkers, of all ranks, at each temperature.
 
         Returns
         -------
@@ -201,9 +210,9 @@ class ClusterWalkers:
             "cluster_size": sites of a cluster; for "wolff" those visited until the cluster was complete or met the
             ghost. "clusters_per_sweep". "flip_rate": flips divided by sweeps and sites. NaN before the first sweep.
         """
-        n_sweeps = self._n_counted * self._n_walkers
+        n_sweeps = self._n_counted * world.total(self._n_walkers)
         n_sites = self.states.shape[1]
-        counts = np.add.reduceat(self._counts, self._first).T / np.where(n_sweeps > 0, n_sweeps, np.nan)
+        counts = world.total(np.add.reduceat(self._counts, self._first)).T / np.where(n_sweeps > 0, n_sweeps, np.nan)
         if self._method == "wolff":
             clusters = counts[CLUSTERS] if self._clusters_per_sweep is None else self._clusters_per_sweep.astype(float)
             size = counts[VISITS] / clusters
@@ -226,7 +235,7 @@ class ClusterWalkers:
             return np.zeros(len(self._first), np.int64)
         if len(self._windows) < 3:
             return np.ones(len(self._first), np.int64)
-        clusters, visits = self._windows[-3].T
+        clusters, visits = self._world.total(self._windows[-3]).T
         return -(-self.states.shape[1] * clusters // visits)
 
     def _advance(
@@ -270,10 +279,14 @@ class ClusterChains(ClusterWalkers):
         method: str,
         seed: int,
         target: ModuleType,
+        part: Part | None = None,
     ):
         self._lattice, self._shape = lattice, states.shape
         flat = np.require(states.reshape(-1, lattice.n_sites), requirements=("C", "W"))
-        super().__init__(lattice, np.repeat(temperatures, states.shape[1]), flat, method, seed, target)
+        part = part or parallel.whole(states.shape[1])
+        numbers = part.numbers(*states.shape[:2]).ravel()
+        several = np.repeat(temperatures, states.shape[1])
+        super().__init__(lattice, several, flat, method, seed, target, numbers, part.world)
 
     def draw(self, n_draws: int, thin: int, keep_states: bool = True) -> Draws:
         """Sweep every chain n_draws * thin times, keeping every `thin`-th state."""

@@ -18,6 +18,7 @@ from mcgen.errors import InputError, SizeError
 from mcgen.ising.exact import counting, listing, summation, torus, transfer
 from mcgen.ising.lattice import Ising
 from mcgen.long_sums import LONG_SECONDS
+from mcgen.parallel import ALONE, World
 
 METHODS = ("enumeration", "transfer", "kaufman")
 
@@ -224,6 +225,7 @@ def log_partition(
     method: str = "auto",
     progress: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
+    world: World = ALONE,
 ) -> float:
     """Ln Z = ln sum_s e^{-H(s)/T}, exact to rounding.
 
@@ -240,6 +242,8 @@ def log_partition(
         Show progress on standard error; by default if it takes more than a minute.
     checkpoint : path, optional
         Where Ctrl-C leaves an enumeration; a call with the same checkpoint goes on from there to the same bits.
+    world : mcgen.parallel.World
+        The ranks that share out the states of an enumeration. All get the result; it does not depend on their number.
 
     Returns
     -------
@@ -269,7 +273,7 @@ def log_partition(
         return torus.kaufman(lattice, temperature).log_partition
     if method == "transfer":
         return transfer.log_partition(lattice, temperature, device, _shown(lattice, "log_partition", progress))
-    return _enumerate(lattice, temperature, device, progress, checkpoint).log_partition
+    return _enumerate(lattice, temperature, device, progress, checkpoint, world).log_partition
 
 
 def thermodynamics(
@@ -279,6 +283,7 @@ def thermodynamics(
     method: str = "auto",
     progress: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
+    world: World = ALONE,
 ) -> Thermodynamics:
     """Exact thermodynamics at one temperature.
 
@@ -315,7 +320,7 @@ def thermodynamics(
         if _gives_distribution(lattice, transfer.frontier(lattice)):
             levels, p = transfer.magnetization_distribution(lattice, temperature, device, shown)
     else:
-        result = _enumerate(lattice, temperature, device, progress, checkpoint)
+        result = _enumerate(lattice, temperature, device, progress, checkpoint, world)
         levels, p = result.levels, result.probabilities
         magnetization, variance = listing.mean_and_variance(p, levels)
         susceptibility = variance / temperature
@@ -339,11 +344,16 @@ def thermodynamics(
 
 
 def _enumerate(
-    lattice: Ising, temperature: float, device: str, progress: bool | None, checkpoint: str | os.PathLike | None
+    lattice: Ising,
+    temperature: float,
+    device: str,
+    progress: bool | None,
+    checkpoint: str | os.PathLike | None,
+    world: World,
 ) -> summation.Summary:
     if lattice.n_sites <= MOST_LISTED_SITES:
         return listing.summarize(lattice, temperature, device)
-    return summation.summarize(lattice, temperature, device, progress, checkpoint)
+    return summation.summarize(lattice, temperature, device, progress, checkpoint, world)
 
 
 def density_of_states(lattice: Ising, device: str = "cpu", progress: bool = False) -> tuple[np.ndarray, np.ndarray]:

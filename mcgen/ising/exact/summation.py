@@ -14,7 +14,8 @@ from mcgen import backend, checks
 from mcgen.errors import SizeError
 from mcgen.ising.exact.listing import Summary
 from mcgen.ising.lattice import Ising
-from mcgen.long_sums import long_sum
+from mcgen.long_sums import long_sum, spread
+from mcgen.parallel import ALONE, World
 
 # 2^40 states take some minutes to an hour.
 MOST_SUMMED_SITES = 40
@@ -220,7 +221,9 @@ def merge(temperature: float, references: np.ndarray, sums: np.ndarray, histogra
     )
 
 
-def blocks(lattice: Ising, temperature: float, device: str = "cpu") -> tuple[int, Callable[[int, State | None], State]]:
+def blocks(
+    lattice: Ising, temperature: float, device: str = "cpu", world: World = ALONE
+) -> tuple[int, Callable[[int, State | None], State]]:
     """The sum over all states in blocks of 2**30.
 
     Parameters
@@ -230,6 +233,8 @@ def blocks(lattice: Ising, temperature: float, device: str = "cpu") -> tuple[int
     temperature : float
         T in units of energy, above 0.
     device : {"cpu", "cuda"}
+    world : mcgen.parallel.World
+        The ranks that share out the blocks.
 
     Returns
     -------
@@ -261,9 +266,14 @@ def blocks(lattice: Ising, temperature: float, device: str = "cpu") -> tuple[int
     slices = 1 << (BLOCK_BITS - n_table)
     n_blocks = -(-tables.n_slices // slices)
 
-    def work(block: int, state: tuple | None) -> State:
+    def term(block: int) -> State:
         first = block * slices
-        new = sum_range(tables, first, min(first + slices, tables.n_slices), device)
+        return sum_range(tables, first, min(first + slices, tables.n_slices), device)
+
+    sum_of = spread(term, n_blocks, world)
+
+    def work(block: int, state: tuple | None) -> State:
+        new = sum_of(block)
         if state is None:
             return new
         parts = zip(State(*state), new, strict=True)
@@ -317,6 +327,7 @@ def summarize(
     device: str = "cpu",
     progress: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
+    world: World = ALONE,
 ) -> Summary:
     """The sum over all states at once.
 
@@ -331,6 +342,8 @@ def summarize(
         Show progress on standard error; by default if the sum takes more than a minute.
     checkpoint : path, optional
         Where Ctrl-C leaves the sum so far, and where a call with the same arguments goes on from.
+    world : mcgen.parallel.World
+        The ranks that share out the blocks. All get the result; it does not depend on their number.
 
     Returns
     -------
@@ -355,7 +368,7 @@ def summarize(
     >>> result.levels[-1], round(2 * float(result.probabilities[-1]), 4)  # all spins up or all down
     (np.int64(16), 0.4836)
     """
-    n_blocks, work = blocks(lattice, temperature, device)
+    n_blocks, work = blocks(lattice, temperature, device, world)
     label = f"2^{lattice.n_sites} states at T = {temperature:g}"
     what = ("ising", device, lattice.shape, lattice.periodic, lattice.coupling, lattice.field, temperature)
-    return finish(long_sum(work, n_blocks, label, what, checkpoint, progress))
+    return finish(long_sum(work, n_blocks, label, what, checkpoint, progress, world=world))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcgen.parallel import ALONE, World
 from mcgen.rbm.exact import covariance, gaussian, listing, two_level
 from mcgen.rbm.exact.limits import check_listed, check_summable, listed_layer, method
 from mcgen.rbm.gradient import Gradient, positive_phase
@@ -40,6 +41,7 @@ def moments(
     device: str = "cpu",
     progress: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
+    world: World = ALONE,
 ) -> Moments:
     """The exact first and mixed moments, mean energy and entropy of a model.
 
@@ -49,7 +51,7 @@ def moments(
         Within reach of `log_partition`. Takes about eight times as long as that for two-level units in both layers,
         two to three times as long for others.
     device : {"cpu", "cuda"}
-    progress, checkpoint
+    progress, checkpoint, world
         As for `log_partition`.
 
     Returns
@@ -87,12 +89,12 @@ def moments(
     check_summable(model, "the moments")
     way = method(model)
     if way == "two_level":
-        *first, energy = two_level.moments(model, device, progress, checkpoint)
+        *first, energy = two_level.moments(model, device, progress, checkpoint, world)
         return _with_squares(model, first, energy)
     if way == "gaussian":
         return _with_squares(model, gaussian.first_moments(model, device))
     layer = listed_layer(model)
-    of_layers = listing.first_moments(listing.Listing(model, layer, device), checkpoint, progress)
+    of_layers = listing.first_moments(listing.Listing(model, layer, device), checkpoint, progress, world)
     if layer == "hidden":
         log_z, hidden, visible, both = of_layers
         of_layers = log_z, visible, hidden, both.T.copy()

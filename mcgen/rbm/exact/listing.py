@@ -9,7 +9,8 @@ import os
 import numpy as np
 
 from mcgen import backend
-from mcgen.long_sums import State, long_sum
+from mcgen.long_sums import State, long_sum, spread
+from mcgen.parallel import ALONE, World
 from mcgen.rbm.exact import log_weights
 from mcgen.rbm.model import RBM, units_on
 
@@ -113,35 +114,46 @@ def all_log_weights(listing: Listing) -> np.ndarray:
     return np.concatenate([listing.log_weights(block) for block in range(listing.n_blocks)])
 
 
-def log_partition(listing: Listing, checkpoint: str | os.PathLike | None, progress: bool | None) -> float:
+def log_partition(
+    listing: Listing, checkpoint: str | os.PathLike | None, progress: bool | None, world: World = ALONE
+) -> float:
     """Log Z, as a long sum over the blocks."""
+    weights_of = spread(listing.log_weights, listing.n_blocks, world)
 
     def work(block: int, state: State | None) -> State:
-        return log_weights.add(state, listing.log_weights(block))
+        return log_weights.add(state, weights_of(block))
 
     maximum, total = long_sum(
-        work, listing.n_blocks, _label("log Z", listing), ("rbm log Z", *listing.identity), checkpoint, progress
-    )
+        work, listing.n_blocks, _label("log Z", listing), ("rbm log Z", *listing.identity), checkpoint, progress,
+        world=world,
+    )  # fmt: skip
     return float(maximum + np.log(total))
 
 
 def first_moments(
-    listing: Listing, checkpoint: str | os.PathLike | None, progress: bool | None
+    listing: Listing, checkpoint: str | os.PathLike | None, progress: bool | None, world: World = ALONE
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Log Z, <v_i>, <h_j>, <v_i h_j> with v the listed layer and h the other, in one long sum over the blocks."""
 
-    def work(block: int, state: State | None) -> State:
+    def term(block: int) -> State:
         of_block = listing.log_weights(block)
-        maximum, total = log_weights.add(None if state is None else state[:2], of_block)
-        sums = listing.sums(block, np.exp(of_block - maximum))
-        if state is not None:
-            scale = np.exp(state[0] - maximum)
-            sums = tuple(scale * before + now for before, now in zip(state[2:], sums, strict=True))
-        return maximum, total, *sums
+        maximum, total = log_weights.add(None, of_block)
+        return maximum, total, *listing.sums(block, np.exp(of_block - maximum))
+
+    sums_of = spread(term, listing.n_blocks, world)
+
+    def work(block: int, state: State | None) -> State:
+        new = sums_of(block)
+        if state is None:
+            return new
+        maximum = np.maximum(state[0], new[0])
+        scales = np.exp(state[0] - maximum), np.exp(new[0] - maximum)
+        return maximum, *(scales[0] * before + scales[1] * now for before, now in zip(state[1:], new[1:], strict=True))
 
     maximum, total, both, listed, other = long_sum(
-        work, listing.n_blocks, _label("moments", listing), ("rbm moments", *listing.identity), checkpoint, progress
-    )
+        work, listing.n_blocks, _label("moments", listing), ("rbm moments", *listing.identity), checkpoint, progress,
+        world=world,
+    )  # fmt: skip
     return float(maximum + np.log(total)), listed / total, other / total, both / total
 
 

@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 from mcgen import checks
 from mcgen.enumeration import kl_divergence as _kl_divergence
 from mcgen.errors import InputError
+from mcgen.parallel import ALONE, World
 from mcgen.rbm.exact import gaussian, listing, two_level
 from mcgen.rbm.exact.limits import check_listed, check_summable, listed_layer, method
 from mcgen.rbm.model import RBM
@@ -18,6 +19,7 @@ def log_partition(
     device: str = "cpu",
     progress: bool | None = None,
     checkpoint: str | os.PathLike | None = None,
+    world: World = ALONE,
 ) -> float:
     """log Z = log sum_{v, h} e^{-E(v, h)}, exact to rounding.
 
@@ -39,6 +41,8 @@ def log_partition(
     checkpoint : path, optional
         Where Ctrl-C leaves the sum so far (it is written every minute too). A call with the same checkpoint goes on
         from there, to the same bits as without a pause; the file is deleted at the end.
+    world : mcgen.parallel.World
+        The ranks that share out the sum. All get the result; it does not depend on their number.
 
     Returns
     -------
@@ -75,9 +79,10 @@ def log_partition(
     check_summable(model)
     way = method(model)
     if way == "two_level":
-        return two_level.log_partition(model, device, progress, checkpoint)
+        return two_level.log_partition(model, device, progress, checkpoint, world)
     if way == "listing":
-        return listing.log_partition(listing.Listing(model, listed_layer(model), device), checkpoint, progress)
+        states = listing.Listing(model, listed_layer(model), device)
+        return listing.log_partition(states, checkpoint, progress, world)
     return gaussian.modes(model, device).log_partition
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from mcgen import backend, rng
-from mcgen.long_sums import State, long_sum
+from mcgen.long_sums import State, long_sum, spread
+from mcgen.parallel import ALONE, World
 from mcgen.rbm.exact import log_weights as logs
 from mcgen.rbm.model import RBM
 from mcgen.rbm.sums import tables
@@ -57,6 +58,10 @@ class _Sum:
         exponents = self.target.to_device(np.empty(stop - first, np.int64))
         self.target.launch(self.kernels.sum_states, stop - first, self.lanes, mantissas, exponents, first, *self.there)
         return np.log(self.target.to_host(mantissas)) + LN2 * self.target.to_host(exponents)
+
+    def log_weights_of_block(self, block: int) -> np.ndarray:
+        """The same for the items of one block of the sum."""
+        return self.log_weights(block * self.items_per_block, (block + 1) * self.items_per_block)
 
     def state_log_weights(self, items: np.ndarray) -> np.ndarray:
         """The log weight of each state of the items, by state index: (n_items, 2^(n_middle + n_low))."""
@@ -106,26 +111,30 @@ def _long_log_partition(
     keep: Callable[[np.ndarray], object],
     checkpoint: str | os.PathLike | None,
     progress: bool | None,
+    world: World = ALONE,
 ) -> float:
     """Log Z as a long sum; `keep` is given the log weights of the items, block by block."""
+    n_blocks = one.split.n_items // one.items_per_block
+    weights_of = spread(one.log_weights_of_block, n_blocks, world)
 
     def work(block: int, state: State | None) -> State:
-        log_weights = one.log_weights(block * one.items_per_block, (block + 1) * one.items_per_block)
+        log_weights = weights_of(block)
         keep(log_weights)
         return logs.add(state, log_weights)
 
-    n_blocks = one.split.n_items // one.items_per_block
     label = f"log Z of 2^{one.split.n_units} states x {model.n_visible} units"
     parts = ("rbm log Z", device, one.split[:3], model.visible, model.hidden, *model.parameters)
-    maximum, total = long_sum(work, n_blocks, label, parts, checkpoint, progress)
+    maximum, total = long_sum(work, n_blocks, label, parts, checkpoint, progress, world=world)
     return float(maximum + np.log(total))
 
 
-def log_partition(model: RBM, device: str, progress: bool | None, checkpoint: str | os.PathLike | None) -> float:
+def log_partition(
+    model: RBM, device: str, progress: bool | None, checkpoint: str | os.PathLike | None, world: World = ALONE
+) -> float:
     """Log Z; arguments as for `rbm.exact.log_partition`."""
     turned = _smaller_layer_hidden(model)
     one = _Sum(turned, device)
-    return _long_log_partition(turned, one, device, lambda log_weights: None, checkpoint, progress)
+    return _long_log_partition(turned, one, device, lambda log_weights: None, checkpoint, progress, world)
 
 
 def all_log_weights(model: RBM, device: str) -> np.ndarray:
@@ -141,7 +150,7 @@ def all_log_weights(model: RBM, device: str) -> np.ndarray:
 
 
 def moments(
-    model: RBM, device: str, progress: bool | None, checkpoint: str | os.PathLike | None
+    model: RBM, device: str, progress: bool | None, checkpoint: str | os.PathLike | None, world: World = ALONE
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, float]:
     """Log Z, <v_i>, <h_j>, <v_i h_j> and <E>; arguments as for `rbm.exact.moments`.
 
@@ -152,23 +161,28 @@ def moments(
     one = _Sum(turned, device)
     n_items, log_items, moment_items = one.split.n_items, one.items_per_block, one.moment_items
     n_log = n_items // log_items
+    n_moments = n_items // moment_items
+    weights_of = spread(one.log_weights_of_block, n_log, world)
+    moments_of = spread(
+        lambda block, log_z: one.moments(block * moment_items, (block + 1) * moment_items, log_z), n_moments, world
+    )
 
     def work(block: int, state: State | None) -> State:
         if block < n_log:
-            maximum, total = logs.add(state, one.log_weights(block * log_items, (block + 1) * log_items))
+            maximum, total = logs.add(state, weights_of(block))
             return maximum, total, np.zeros((1 + one.split.n_units, len(one.tables.center)))
         maximum, total, sums = state
-        first = (block - n_log) * moment_items
-        return maximum, total, sums + one.moments(first, first + moment_items, float(maximum + np.log(total)))
+        return maximum, total, sums + moments_of(block - n_log, float(maximum + np.log(total)))
 
     maximum, total, sums = long_sum(
         work,
-        n_log + n_items // moment_items,
+        n_log + n_moments,
         f"moments of 2^{one.split.n_units} states x {turned.n_visible} units",
         ("rbm moments", device, one.split[:3], turned.visible, turned.hidden, *turned.parameters),
         checkpoint,
         progress,
         cost=lambda block: log_items if block < n_log else COST_OF_MOMENTS * moment_items,
+        world=world,
     )
     return averages_of_units(model, turned, one.split, sums, float(maximum + np.log(total)))
 

@@ -23,6 +23,7 @@ def gibbs_sweeps(
     hidden_kind,
     hidden_level,
     hidden_parameters,
+    numbers,
     chains_per_block,
     n_sweeps,
     thin,
@@ -48,6 +49,8 @@ def gibbs_sweeps(
     hidden_bias : float (n_models, n_chains or 1, n_hidden)
         One for each chain where clamped units add to it.
     visible_kind, ..., hidden_parameters : see units/formulas.py
+    numbers : uint32 (n_models, n_chains)
+        Of the chains in the random streams.
     chains_per_block : int
     n_sweeps, thin : int
     first_step : int
@@ -93,7 +96,7 @@ def gibbs_sweeps(
             for row in range(n_rows):
                 rows.draw_row(
                     hidden_kind, hidden_level, hidden_parameters, h[row, :n_hidden], hidden_words, step,
-                    model * n_chains + first + row, RBM_HIDDEN, key0, key1,
+                    numbers[model, first + row], RBM_HIDDEN, key0, key1,
                 )  # fmt: skip
             layer_fields(
                 v, visible_bias[model : model + 1], 0, hidden_kind, hidden_level, h, n_rows, n_hidden,
@@ -104,7 +107,7 @@ def gibbs_sweeps(
             for row in range(n_rows):
                 rows.draw_row(
                     visible_kind, visible_level, visible_parameters, v[row, :n_visible], visible_words, step,
-                    model * n_chains + first + row, RBM_VISIBLE, key0, key1,
+                    numbers[model, first + row], RBM_VISIBLE, key0, key1,
                 )  # fmt: skip
                 if keep:
                     rows.copy(draws[model, first + row, draw], v[row])

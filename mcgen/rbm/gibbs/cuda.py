@@ -103,7 +103,7 @@ def _draw_layer_of_block(draw, states, layer, kind_of_units, addresses, n_chains
     """
     place, group_numbers, n_entries = layer
     kind, level, parameters = kind_of_units
-    step, first_address, purpose, key0, key1 = addresses
+    step, numbers, purpose, key0, key1 = addresses
     n_columns = n_groups * CHAINS
     n_units = n_entries // units.entries(kind, level)
     column = cuda.threadIdx.x % n_columns
@@ -111,7 +111,7 @@ def _draw_layer_of_block(draw, states, layer, kind_of_units, addresses, n_chains
         return
     start = place + column // CHAINS * group_numbers + column % CHAINS
     for four in range(cuda.threadIdx.x // n_columns, (n_units + 3) // 4, cuda.blockDim.x // n_columns):
-        words = rng.philox4x32(four, step, first_address + column, purpose, key0, key1)
+        words = rng.philox4x32(four, step, numbers[column], purpose, key0, key1)
         for unit in range(4 * four, min(4 * four + 4, n_units)):
             draw(kind, level, parameters, states, start, STRIDE, unit, rng.pick_word(words, unit % 4))
 
@@ -122,7 +122,7 @@ def _sweep_block(draw, states, hidden_place, arrays, up, down, kinds, run):
 
     up and down are the weights for the two directions, each (array, (place, step, step)), see _add_products.
     """
-    visible, draws, visible_bias, hidden_bias = arrays
+    visible, draws, visible_bias, hidden_bias, numbers = arrays
     up_weights, up_steps = up
     down_weights, down_steps = down
     visible_kind, hidden_kind = kinds
@@ -135,7 +135,7 @@ def _sweep_block(draw, states, hidden_place, arrays, up, down, kinds, run):
     visible_layer = (0, group_numbers, n_visible)
     hidden_layer = (hidden_place, n_hidden * STRIDE | 1, n_hidden)
     n_here = min(n_groups * CHAINS, n_chains - first)
-    address = model * n_chains + first
+    addresses_here = numbers[model, first:]
     for column in range(n_groups * CHAINS):
         place = column // CHAINS * group_numbers + column % CHAINS
         for i in range(lane, n_visible, n_lanes):
@@ -147,14 +147,14 @@ def _sweep_block(draw, states, hidden_place, arrays, up, down, kinds, run):
             states, visible_layer, hidden_layer, up_weights, up_steps, hidden_bias[model], first, n_groups, lanes
         )
         cuda.syncthreads()
-        addresses = (step, address, RBM_HIDDEN, key0, key1)
+        addresses = (step, addresses_here, RBM_HIDDEN, key0, key1)
         _draw_layer_of_block(draw, states, hidden_layer, hidden_kind, addresses, n_here, n_groups)
         cuda.syncthreads()
         _add_products(
             states, hidden_layer, visible_layer, down_weights, down_steps, visible_bias[model], first, n_groups, lanes
         )
         cuda.syncthreads()
-        addresses = (step, address, RBM_VISIBLE, key0, key1)
+        addresses = (step, addresses_here, RBM_VISIBLE, key0, key1)
         _draw_layer_of_block(draw, states, visible_layer, visible_kind, addresses, n_here, n_groups)
         cuda.syncthreads()
         if draws.shape[2] > 0 and (sweep + 1) % thin == 0:
@@ -200,7 +200,7 @@ def _sweep_in_global_memory(draw, arrays, weights, memory, kinds, run):
 
 
 # One launch makes all sweeps. The arguments of the kernels:
-# arrays: visible, draws, visible_bias (n_models, 1, n_visible), hidden_bias;
+# arrays: visible, draws, visible_bias (n_models, 1, n_visible), hidden_bias, numbers;
 # kinds: those of the visible and of the hidden units, each (kind, level, parameters);
 # run: blocks of a model, groups of a block, lanes of a group, n_sweeps, thin, first_step, key0, key1.
 # Two-level units have kernels of their own, because the formulas of the others take so many registers.
@@ -231,7 +231,7 @@ def _sweeps_in_global_memory(arrays, weights, memory, kinds, run):
 
 
 @_cuda.block_kernel
-def _draw_layer(fields, draws, draw, bias, kind_of_units, step, purpose, key0, key1):
+def _draw_layer(fields, draws, draw, bias, kind_of_units, numbers, step, purpose, key0, key1):
     """Add the bias to the fields of one layer and replace them by states; keep them as draw number `draw`, if not < 0.
 
     One block takes one chain of one model, one lane every blockDim.x-th four units.
@@ -246,7 +246,7 @@ def _draw_layer(fields, draws, draw, bias, kind_of_units, step, purpose, key0, k
         first, end = 4 * four * entries, min(4 * four + 4, n_units) * entries
         for entry in range(first, end):
             row[entry] += biases[entry]
-        words = rng.philox4x32(four, step, cuda.blockIdx.x, purpose, key0, key1)
+        words = rng.philox4x32(four, step, numbers[model, chain], purpose, key0, key1)
         for unit in range(4 * four, min(4 * four + 4, n_units)):
             _draw(kind, level, parameters, row, 0, 1, unit, rng.pick_word(words, unit % 4))
         if draw >= 0:
@@ -268,6 +268,7 @@ def gibbs_sweeps(
     hidden_kind,
     hidden_level,
     hidden_parameters,
+    numbers,
     chains_per_block,
     n_sweeps,
     thin,
@@ -290,7 +291,7 @@ def gibbs_sweeps(
         *(n_models, n_chains, n_visible, n_hidden, weights.dtype.itemsize),
         *(_cuda.limits(), (CHAINS, UNITS), library is not None),
     )
-    arrays = (visible, draws, visible_bias.reshape(n_models, 1, n_visible), hidden_bias)
+    arrays = (visible, draws, visible_bias.reshape(n_models, 1, n_visible), hidden_bias, numbers)
     run = (plan.n_blocks, plan.n_groups, plan.lanes_per_group, n_sweeps, thin, first_step, key0, key1)
     grid = (n_models * plan.n_blocks, plan.n_lanes, plan.shared_bytes)
     if plan.name == "shared":
@@ -307,7 +308,7 @@ def gibbs_sweeps(
 
         def draw_layer(fields, draw, bias, kind, step, purpose):
             width = max(1, fields.shape[2] // 4)
-            arguments = (fields, draws, draw, bias, kind, step, purpose, key0, key1)
+            arguments = (fields, draws, draw, bias, kind, numbers, step, purpose, key0, key1)
             _cuda.launch(_draw_layer, n_models * n_chains, width, *arguments)
 
         def draw_hidden(sweep):

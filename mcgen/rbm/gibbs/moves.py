@@ -4,7 +4,8 @@ from types import ModuleType
 
 import numpy as np
 
-from mcgen import rng
+from mcgen import parallel, rng
+from mcgen.parallel import Part
 from mcgen.rbm.chains import Stack, chains_per_block
 from mcgen.rbm.model import units_on
 
@@ -17,6 +18,7 @@ def sweep(
     first_step: int,
     seed: int,
     target: ModuleType,
+    part: Part | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sweep all chains: h ~ p(h | v), then v ~ p(v | h), each as one block.
 
@@ -34,6 +36,8 @@ def sweep(
     seed : int
     target : module
         Of the device.
+    part : Part, optional
+        Which chains of the run these are; by default all.
 
     Returns
     -------
@@ -45,11 +49,11 @@ def sweep(
     dtype = stack.visible.state_dtype(stack.weights.dtype)
     draws = target.to_device(np.empty((n_models, n_chains, n_draws, n_visible), dtype))
     thin = n_sweeps // n_draws if n_draws else max(1, n_sweeps)
-    launch(there, draws, prepared(stack, n_chains, target), n_sweeps, thin, first_step, seed, target)
+    launch(there, draws, prepared(stack, n_chains, target, part), n_sweeps, thin, first_step, seed, target)
     return target.to_host(there), target.to_host(draws)
 
 
-def prepared(stack: Stack, n_chains: int, target: ModuleType) -> tuple:
+def prepared(stack: Stack, n_chains: int, target: ModuleType, part: Part | None = None) -> tuple:
     """The arguments of the kernel that stay the same from call to call, on the device."""
     transposed = np.ascontiguousarray(np.swapaxes(stack.weights, 1, 2))
     arrays = (stack.weights, transposed, stack.visible_bias, stack.hidden_bias)
@@ -57,6 +61,7 @@ def prepared(stack: Stack, n_chains: int, target: ModuleType) -> tuple:
         *map(target.to_device, arrays),
         *units_on(target, stack.visible),
         *units_on(target, stack.hidden),
+        target.to_device((part or parallel.whole(n_chains)).numbers(len(stack.weights), n_chains)),
         chains_per_block(n_chains),
     )
 

@@ -5,7 +5,8 @@ from types import ModuleType
 
 import numpy as np
 
-from mcgen import replicas, rng
+from mcgen import parallel, replicas, rng
+from mcgen.parallel import ALONE, Part, World
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.gibbs import moves
 from mcgen.rbm.model import units_on
@@ -49,6 +50,8 @@ class TemperingChains:
     betas : float64, shape (n_models,), optional
         Given if model r of the stack is the last one with its weights and biases multiplied by betas[r]; a matrix
         product is then shared.
+    part : Part, optional
+        Which chains of the run these are; by default all.
 
     Attributes
     ----------
@@ -80,10 +83,12 @@ class TemperingChains:
         seed: int,
         target: ModuleType,
         betas: np.ndarray | None = None,
+        part: Part | None = None,
     ):
         dtype = stack.weights.dtype
         n_models, n_chains, _ = visible.shape
         self.n_sweeps = 0
+        self.part = part or parallel.whole(n_chains)
         self._target, self._seed, self._unit = target, seed, stack.visible
         self._betas = None if betas is None else np.array(betas, np.float64)
         self._replicas = replicas.Replicas(n_models, n_chains)
@@ -108,7 +113,7 @@ class TemperingChains:
             As many models as before, at the same betas if these were given.
         """
         target, (n_models, n_chains, _) = self._target, self._visible.shape
-        self._prepared = moves.prepared(stack, n_chains, target)
+        self._prepared = moves.prepared(stack, n_chains, target, self.part)
         # The rounding of beta to the model's dtype is part of the models that are swept.
         shared = self._betas is not None
         scales = np.asarray(self._betas, stack.weights.dtype).astype(np.float64) if shared else np.ones(n_models)
@@ -157,11 +162,12 @@ class TemperingChains:
         """Count swaps, round trips and sweeps for `exchange` from here on."""
         self._replicas.restart_counts()
 
-    def exchange(self) -> Exchange:
-        """What was counted."""
+    def exchange(self, world: World = ALONE) -> Exchange:
+        """What was counted, in the chains of all ranks of the world."""
         counted = self._replicas
         betas = None if self._betas is None else self._betas.copy()
-        return Exchange(betas, counted.swap_rates(), counted.round_trips, counted.n_counted)
+        round_trips = int(world.total(np.array(counted.round_trips)))
+        return Exchange(betas, counted.swap_rates(world), round_trips, counted.n_counted)
 
     def log_ratios(self, pairs: np.ndarray) -> np.ndarray:
         """F_r(v_r) + F_s(v_s) - F_r(v_s) - F_s(v_r) of the present states, were the models r, s = pairs[k] to swap.
@@ -195,7 +201,8 @@ class TemperingChains:
         """Try the pairs whose turn it is, in all chains."""
         n_models, n_chains, n_visible = self._visible.shape
         step = self._replicas.n_rounds
-        uniforms = rng.uniforms(self._seed, rng.purpose.RBM_EXCHANGE, n_chains, n_models - 1, step)
+        address = rng.purpose.RBM_EXCHANGE, n_chains, n_models - 1, step
+        uniforms = rng.uniforms(self._seed, *address, first_chain=self.part.first)
         pairs = self._pairs_of_round[step % 2]
         if pairs.shape[0] == 0:  # the odd round of two models
             self._replicas.swap(np.empty((0, n_chains)), uniforms)

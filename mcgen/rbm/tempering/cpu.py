@@ -3,7 +3,7 @@
 import numpy as np
 from numba import prange
 
-from mcgen import _cpu
+from mcgen import _cpu, _products
 from mcgen._vectors import wide_vectors
 from mcgen.rbm.units import rows
 from mcgen.rbm.units.rows import ROWS_PER_BLOCK
@@ -23,7 +23,7 @@ def _minus_free_energy(fields, product, state, visible_bias, hidden_bias, beta, 
     return beta * total + units.cumulant_sum(kind, level, parameters, fields)
 
 
-@_cpu.blas_kernel
+@_cpu.kernel
 def swap_log_ratios(
     log_ratios,
     fields,
@@ -43,13 +43,13 @@ def swap_log_ratios(
     Either every model has its own W, b, c (and beta = 1), or all share one: then the fields of a state under two models
     are multiples of one product.
 
-    One thread takes one pair of models and one block of chains.
+    One thread takes one pair of models and one block of chains. Every sum has one order (see `_products`).
 
     Parameters
     ----------
     log_ratios : float64 (n_pairs, n_chains), modified
     fields : float64 (n_pairs, 2, n_chains, n_hidden), modified
-        Working memory.
+        Working memory, on this target of the second half alone.
     visible : float (n_models, n_chains, n_visible)
         The state of the chains of each model.
     pairs : int64 (n_pairs, 2)
@@ -62,11 +62,20 @@ def swap_log_ratios(
     """
     n_chains, n_visible = visible.shape[1:]
     n_blocks = (n_chains + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+    n_hidden = weights.shape[2]
+    n_panels, width = _products.panels(n_hidden, weights), _products.panel_columns(weights)
+    packed = _products.aligned(weights.shape[0] * n_panels, n_visible, width, weights)
+    for place in prange(weights.shape[0] * n_panels):
+        own = np.int64(place)
+        _products.pack(packed[own], weights[own // n_panels], own % n_panels)
     for piece in prange(pairs.shape[0] * n_blocks):
         pair = np.int64(piece) // n_blocks
         first = np.int64(piece) % n_blocks * ROWS_PER_BLOCK
         end = min(first + ROWS_PER_BLOCK, n_chains)
-        states = np.empty((end - first, n_visible))
+        padded = _products.padded_rows(end - first)
+        states = _products.aligned(1, padded, n_visible, weights)[0]
+        products = _products.aligned(1, padded, _products.padded_columns(n_hidden, weights), weights)[0]
+        states[end - first :] = 0
         log_ratios[pair, first:end] = 0.0
         for whose in range(2):
             for chain in range(first, end):
@@ -75,11 +84,12 @@ def swap_log_ratios(
                 model = pairs[pair, under]
                 base = min(model, weights.shape[0] - 1)
                 if under == 0 or weights.shape[0] > 1:
-                    np.dot(states, weights[base], fields[pair, 0, first:end])
+                    products[:, :] = 0
+                    _products.add_product(products, states, packed[base * n_panels : (base + 1) * n_panels])
                 for chain in range(first, end):
                     minus_energy = _minus_free_energy(
                         fields[pair, 1, chain],
-                        fields[pair, 0, chain],
+                        products[chain - first, :n_hidden],
                         states[chain - first],
                         visible_bias[base],
                         hidden_bias[base, min(chain, hidden_bias.shape[1] - 1)],

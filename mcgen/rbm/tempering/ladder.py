@@ -8,6 +8,7 @@ import numpy as np
 
 from mcgen import checks, replicas, rng
 from mcgen.errors import InputError, StatisticsWarning
+from mcgen.parallel import Part
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.model import RBM
 from mcgen.rbm.tempering.chains import TemperingChains
@@ -92,6 +93,7 @@ def adapted_ladder(
     seed: int,
     target: ModuleType,
     swap_rate: float = replicas.SWAP_RATE,
+    part: Part | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Add inverse temperatures between those given until neighbours swap at least as often as asked for.
 
@@ -111,6 +113,8 @@ def adapted_ladder(
         Of the device.
     swap_rate : float
         The rate to reach, between 0 and 1.
+    part : Part, optional
+        Which chains of the run these are; what is measured is that of all.
 
     Returns
     -------
@@ -148,7 +152,7 @@ def adapted_ladder(
     """
     ladder = np.array(betas, np.float64)
     for attempt in range(MOST_ROUNDS):
-        chains = TemperingChains(make_stack(ladder), visible, rng.derive(seed, attempt), target, ladder)
+        chains = TemperingChains(make_stack(ladder), visible, rng.derive(seed, attempt), target, ladder, part)
         chains.advance(PILOT_SWEEPS)
         lower = np.arange(len(ladder) - 1)
         rates, distances = _measured(chains, np.stack([lower, lower + 1], axis=1))
@@ -182,6 +186,7 @@ def adapted_trajectory(
     seed: int,
     target: ModuleType,
     swap_rate: float = replicas.SWAP_RATE,
+    part: Part | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose which models of a training make a ladder: as few as swap at least as often as asked for.
 
@@ -199,6 +204,8 @@ def adapted_trajectory(
         Of the device.
     swap_rate : float
         The rate to reach, between 0 and 1.
+    part : Part, optional
+        Which chains of the run these are; what is measured is that of all.
 
     Returns
     -------
@@ -227,7 +234,7 @@ def adapted_trajectory(
     >>> int(kept[0]), int(kept[-1]), len(kept) < 12
     (0, 39, True)
     """
-    chains = TemperingChains(stack, visible, rng.derive(seed, 0), target)
+    chains = TemperingChains(stack, visible, rng.derive(seed, 0), target, part=part)
     chains.advance(PILOT_SWEEPS)
     kept = [len(visible) - 1]
     while kept[-1] > 0:
@@ -255,7 +262,7 @@ def _measured(chains: TemperingChains, pairs: np.ndarray) -> tuple[np.ndarray, n
     rates, distances = np.zeros(len(pairs)), np.zeros(len(pairs))
     for _ in range(PILOT_DRAWS):
         chains.advance(1)
-        log_ratios = chains.log_ratios(pairs)
+        log_ratios = np.concatenate(chains.part.world.gather(chains.log_ratios(pairs)), axis=1)
         rates += replicas.swap_probability(log_ratios).mean(axis=1)
         distances -= log_ratios.mean(axis=1)
     return rates / PILOT_DRAWS, distances / PILOT_DRAWS

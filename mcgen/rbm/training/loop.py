@@ -9,6 +9,7 @@ import numpy as np
 
 from mcgen import backend, checks, optim, rng, states
 from mcgen.errors import InputError
+from mcgen.parallel import ALONE, World
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
 from mcgen.rbm.gradient import Gradient, Phases, difference_of_phases, phase_of_rows
@@ -85,6 +86,7 @@ def train(
     callbacks: Sequence[Callable[[Epoch], object]] = (),
     resume: Trained | None = None,
     checkpoint: Callable[[Callable[[], Trained]], object] | None = None,
+    world: World = ALONE,
 ) -> Trained:
     """Fit a model to data: climb the gradient of the mean log-likelihood, positive phase minus negative phase.
 
@@ -171,6 +173,9 @@ def train(
         compared: model, v, validation, truth and row_weights have to be the same.
     checkpoint : function, optional
         Called after every epoch with a function that gives the `Trained` so far, which may be saved and resumed.
+    world : mcgen.parallel.World
+        The ranks that share out the chains of "cd" and "pcd" and the sums of the gradient of all but "exact"; all have
+        all data, and get the same model, which does not depend on their number.
 
     Returns
     -------
@@ -242,7 +247,7 @@ def train(
     True
     """
     settings = dict(locals())
-    for name in (*ARRAYS, "progress", "callbacks", "resume", "checkpoint"):
+    for name in (*ARRAYS, "progress", "callbacks", "resume", "checkpoint", "world"):
         del settings[name]
     v = model.check_rows(v)
     settings |= {"n_rows": len(v), "kl_reference": "data" if truth is None else "truth"}
@@ -292,7 +297,7 @@ def train(
     checks.integer("epochs * batches", epochs * n_batches, 1, rng.LARGEST_WORD)
     cheap = Cheap(v, weights, validation, device)
     evaluator = Evaluator(model, v, weights, truth, device)
-    negative = negative_phase_named(negative_phase, model, v, n_chains, ladder, seed, device)
+    negative = negative_phase_named(negative_phase, model, v, n_chains, ladder, seed, device, world)
     ascent = Ascent(model, step_rule, penalties)
     seed_of_watch = rng.derive(seed, 1)
     watching = Watching(
@@ -327,7 +332,7 @@ def train(
             visible = negative.visible
             watching.chains_moved(visible)
             chain_weights = batch_weights / batch_weights.sum() if negative_phase == "cd" else negative.weights
-            phases = difference_of_phases(model, batch, batch_weights, visible, chain_weights, device)
+            phases = difference_of_phases(model, batch, batch_weights, visible, chain_weights, device, world)
         # Where the spin flip fixes the biases, units are measured from their centres already.
         if centered and not (model.symmetry is not None and model.symmetry.spin_flip):
             return centred(phases.gradient, *means.update(phases.visible_mean, phases.hidden_mean))
@@ -367,6 +372,7 @@ def train(
                 row |= watching.columns(model, evaluate)
                 row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights, row)
                 history.append(row)
+                world.check_agreement(model.parameters)
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):
                     trajectory.append(model)
                 stopping.judge(model, row)
@@ -379,7 +385,7 @@ def train(
                 if any(answers):
                     break
         except KeyboardInterrupt:
-            if not history:
+            if not history or world.size > 1:
                 raise
             interrupted = True
     return result()

@@ -16,6 +16,7 @@ import numpy as np
 
 from mcgen import backend, replicas, rng, states
 from mcgen.errors import InputError, StatisticsWarning
+from mcgen.parallel import ALONE, Part, World
 from mcgen.rbm import tempering
 from mcgen.rbm.chains import Stack, stack
 from mcgen.rbm.model import RBM
@@ -36,13 +37,16 @@ FEWEST_SWEEPS_COUNTED = 20
 
 
 class Persistent:
-    """Chains that go on from step to step: PCD, and the chains that only go along with an exact negative phase."""
+    """Chains that go on from step to step: PCD, and the chains that only go along with an exact negative phase.
+
+    Ranks share out the chains of each step, and tell each other the states.
+    """
 
     weights = None
     KEPT = ("_chains",)
 
-    def __init__(self, visible: np.ndarray, seed: int, device: str):
-        self._chains, self._device = Chains(visible, seed), device
+    def __init__(self, visible: np.ndarray, seed: int, device: str, world: World = ALONE):
+        self._chains, self._device, self._world = Chains(visible, seed), device, world
 
     @property
     def visible(self) -> np.ndarray:
@@ -61,7 +65,12 @@ class Persistent:
 
     def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
         """Sweep the chains under the model."""
+        visible = self._chains.visible
+        mine = self._world.share(len(visible))
+        self._chains.part, self._chains.visible = Part(mine.start, len(visible)), visible[mine]
         self._chains.advance(model, n_sweeps, device=self._device)
+        own = self._chains.visible.astype(model.visible.state_dtype(model.dtype), copy=False)  # a byte for most units
+        self._chains.visible = self._world.joined(own, len(visible)).astype(model.dtype, copy=False)
 
     def changed(self, model: RBM) -> None:
         """Nothing is kept of the old model."""
@@ -247,18 +256,25 @@ def _at_betas(model: RBM, betas: np.ndarray) -> Stack:
 
 
 def negative_phase_named(
-    name: str, model: RBM, rows: np.ndarray, n_chains: int, ladder: Sequence[float], seed: int, device: str
+    name: str,
+    model: RBM,
+    rows: np.ndarray,
+    n_chains: int,
+    ladder: Sequence[float],
+    seed: int,
+    device: str,
+    world: World = ALONE,
 ) -> Persistent | Weighted | Tempered | Trajectory:
     """The negative phase of a training, its chains at random rows of the data."""
     first_rows = rng.permutation(seed, rng.purpose.TRAINING_CHAINS, len(rows))
     visible = rows[np.resize(first_rows, n_chains)]
     own_seed = rng.derive(seed, 0)
     if name == "cd":
-        return Restarted(visible, own_seed, device)
+        return Restarted(visible, own_seed, device, world)
     if name == "weighted":
         return Weighted(model, n_chains, own_seed, device)
     if name == "tempering":
         return Tempered(model, visible, ladder, own_seed, device)
     if name == "trajectory":
         return Trajectory(model, visible, own_seed, device)
-    return Persistent(visible, own_seed, device)
+    return Persistent(visible, own_seed, device, world)
