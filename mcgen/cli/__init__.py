@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from mcgen import interruption
 from mcgen.cli import blas_kernels, ising, rbm, run, vae
 from mcgen.cli.arguments import Parser, command, output_arguments
-from mcgen.errors import McgenError
+from mcgen.errors import InputError, McgenError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,14 +46,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     blas_kernels.choose()
     arguments = parser().parse_args(argv)
+    from mcgen import parallel
+
     warnings.showwarning = _show_warning
+    world = parallel.ALONE
     try:
-        with interruption.handled(getattr(arguments, "time_limit", None)):
+        world = parallel.world()
+        if world.size > 1 and not getattr(arguments, "in_parts", False):
+            raise InputError(
+                f"this command does not share its work out among {world.size} ranks; run it without mpiexec"
+            )
+        parallel.list_processes(world)
+        # Rank 0 looks at the clock for all.
+        time_limit = None if world.rank else getattr(arguments, "time_limit", None)
+        with interruption.handled(time_limit), parallel.quiet_unless_first(world):
             return arguments.run(arguments) or 0
     except McgenError as error:
+        parallel.end_all(world, error, 2)
         print(f"mcgen: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        parallel.end_all(world, error, 1)
+        raise
     except KeyboardInterrupt as interrupt:
+        parallel.end_all(world, interrupt, interruption.exit_status())
         print(f"mcgen: {str(interrupt) or 'interrupted; nothing was written'}", file=sys.stderr)
         return interruption.exit_status()
 
@@ -76,6 +92,10 @@ def parser() -> Parser:
     report.add_argument("--data", default=None, help=words)
     output_arguments(report, ending=".html")
     run.add_command(rooms)
+    words = "Make one plain file of the files that several ranks have written."
+    merge = command(rooms, "merge", _merge, words, "mcgen merge run.h5 --output plain.h5")
+    merge.add_argument("file", help="HDF5 file that is the index of others")
+    output_arguments(merge)
     command(rooms, "info", _info, "Print versions, devices and libraries.", "mcgen info")
     return top
 
@@ -84,6 +104,12 @@ def _report(arguments: argparse.Namespace) -> None:
     from mcgen import report
 
     print(f"wrote {report.report(arguments.file, arguments.output, arguments.overwrite, arguments.data)}")
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from mcgen import results
+
+    print(f"wrote {results.merge(arguments.file, arguments.output, arguments.overwrite)}")
 
 
 def _info(arguments: argparse.Namespace) -> None:

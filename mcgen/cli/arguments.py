@@ -9,6 +9,7 @@ from mcgen.errors import InputError
 
 # Of a configuration, what results do not depend on.
 NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit", "pipeline")
+CHECKPOINT_EVERY = 60.0  # seconds
 
 
 class Parser(argparse.ArgumentParser):
@@ -105,7 +106,7 @@ def survival_arguments(command: Parser, from_file: bool = False) -> None:
     else:
         add("--resume", action="store_true", help=words)
     words = "seconds between checkpoints, in the file OUTPUT.part, which opens like any other"
-    add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help=words)
+    add("--checkpoint-every", type=float, default=CHECKPOINT_EVERY, metavar="SECONDS", help=words)
     time_limit_argument(command)
 
 
@@ -139,7 +140,7 @@ def seconds(words: str) -> float:
 
 def configuration(arguments: argparse.Namespace) -> dict:
     """What the file remembers of the command."""
-    return {name: value for name, value in vars(arguments).items() if name != "run"}
+    return {name: value for name, value in vars(arguments).items() if name not in ("run", "in_parts")}
 
 
 def check_sampling(arguments: argparse.Namespace, methods: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """`mcgen ising`: sample lattices, and print what is exact about them."""
 
 import argparse
+from pathlib import Path
 
 from mcgen import interruption
 from mcgen.cli.arguments import (
@@ -22,6 +23,7 @@ from mcgen.cli.arguments import (
     survival_arguments,
     time_limit_argument,
 )
+from mcgen.cli.ranks import draw_in_parts, refuse_survival
 from mcgen.errors import FileError
 
 METHODS = ("metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact")
@@ -45,6 +47,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     add("--no-states", action="store_true", help="keep energies and magnetisations only")
     output_arguments(sample)
     survival_arguments(sample)
+    sample.set_defaults(in_parts=True)
     exact = command(
         ising, "exact", _exact, "Print exact thermodynamics, by the quickest method that can.",
         "mcgen ising exact --shape 8 8 --temperature 2.269", _check_exact,
@@ -53,6 +56,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     exact.add_argument("--method", default="auto", help="auto, enumeration, transfer or kaufman")
     checkpoint_argument(exact, "mcgen-ising-exact.checkpoint")
     time_limit_argument(exact)
+    exact.set_defaults(in_parts=True)
     device_argument(exact)
 
 
@@ -93,10 +97,21 @@ def _check_exact(arguments: argparse.Namespace) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from mcgen import ising, results, rng
+    from mcgen import ising, parallel, results, rng
 
     lattice, temperatures = _read_lattice(arguments)
     settings = _settings(arguments)
+    world = parallel.world()
+    refuse_survival(arguments, world)
+    if ising.sampling.shares_replicas(lattice, **_shape_of(settings), world=world):
+        settings |= {"world": world, "progress": world.rank == 0}
+        if world.rank:  # rank 0 has all draws, and writes them
+            for _ in ising.stream(lattice, temperatures, seed=arguments.seed, **settings):
+                pass
+            return 0
+    elif world.size > 1:
+        _sample_in_parts(arguments, lattice, temperatures, settings, world)
+        return 0
     if arguments.method == "tempering":  # all temperatures together
         runs = [(temperatures, arguments.seed)]
     else:
@@ -105,7 +120,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     try:
         with results.stream_samples(
             arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments),
-            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume, not_settings=NO_SETTINGS,
+            checkpoint_every=arguments.checkpoint_every if world.size == 1 else None, resume=arguments.resume,
+            not_settings=NO_SETTINGS,
         ) as file:  # fmt: skip
             if file.earlier:
                 print(_how(file.earlier[0], settings["moves"]))
@@ -140,6 +156,37 @@ def draw(file, blocks) -> None:  # noqa: ANN001 - the rooms are imported late
         file.append(block, blocks)
 
 
+def _sample_in_parts(arguments: argparse.Namespace, lattice, temperatures: list[float], settings: dict, world) -> None:  # noqa: ANN001
+    """The same on several ranks, each of which writes the temperatures and chains that are its own."""
+    from mcgen import ising, results, rng
+
+    is_tempering = arguments.method == "tempering"  # all temperatures together
+
+    def draw(path: Path, entries: slice, column) -> None:  # noqa: ANN001
+        places = range(entries.start, entries.stop)
+        runs = [(temperatures[k], rng.derive(arguments.seed, k)) for k in places]
+        if is_tempering:
+            runs = [(temperatures, arguments.seed)]
+        own = settings | {"world": column, "progress": world.rank == 0}
+        with results.stream_samples(path, arguments.draws, len(places), True, configuration(arguments)) as file:
+            for temperature, seed in runs:
+                for block in ising.stream(lattice, temperature, seed=seed, **own):
+                    file.append(block)
+
+    together = ising.sampling.chains_per_share(lattice, **_shape_of(settings))
+    draw_in_parts(arguments, world, len(temperatures), together, draw, divided=not is_tempering)
+    if world.rank == 0:
+        runs = results.load(arguments.output, keep_states=False)
+        runs = runs if isinstance(runs, list) else [runs]
+        print(_how(runs[0], settings["moves"]))
+        _report(runs)
+
+
+def _shape_of(settings: dict) -> dict:
+    """What decides how a run can be shared out."""
+    return {name: settings[name] for name in ("n_chains", "method", "device", "kernel", "moves")}
+
+
 def _settings(arguments: argparse.Namespace) -> dict:
     """What `ising.stream` takes, but for the seed."""
     settings = sampling_settings(arguments) | {"keep_states": not arguments.no_states, "kernel": arguments.kernel}
@@ -169,13 +216,20 @@ def _report(runs: list) -> None:
 
 
 def _exact(arguments: argparse.Namespace) -> None:
-    from mcgen import ising
+    from mcgen import ising, parallel
 
+    world = parallel.world()
     lattice, temperatures = _read_lattice(arguments)
     for k, temperature in enumerate(temperatures):
         checkpoint = one_of(arguments.checkpoint, k, len(temperatures))
         thermo = ising.exact.thermodynamics(
-            lattice, temperature, arguments.device, arguments.method, progress=True, checkpoint=checkpoint
+            lattice,
+            temperature,
+            arguments.device,
+            arguments.method,
+            progress=world.rank == 0,
+            checkpoint=checkpoint,
+            world=world,
         )
         print(f"T = {temperature:g}, by {thermo.method}")
         print(f"{'log Z':26} {thermo.log_partition:16.10f}")

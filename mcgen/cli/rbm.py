@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from mcgen import interruption
 from mcgen.cli import logz, rbm_evaluate, training
@@ -24,6 +25,7 @@ from mcgen.cli.arguments import (
     time_limit_argument,
 )
 from mcgen.cli.ising import draw
+from mcgen.cli.ranks import draw_in_parts, refuse_survival
 from mcgen.errors import FileError, InputError
 
 METHODS = ("gibbs", "metropolis", "tempering", "exact")
@@ -49,6 +51,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     add("--clamp", nargs="+", default=None, metavar="UNIT=VALUE", help=words)
     output_arguments(sample)
     survival_arguments(sample)
+    sample.set_defaults(in_parts=True)
     exact = command(
         rbm, "exact", _exact, "Print the exact log Z of trained models, and KL to the truth where it is known.",
         "mcgen rbm exact rbm.h5",
@@ -56,6 +59,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     exact.add_argument("file", help="HDF5 file with models")
     checkpoint_argument(exact, None)
     time_limit_argument(exact)
+    exact.set_defaults(in_parts=True)
     device_argument(exact)
     logz.add_command(rbm, _models)
     rbm_evaluate.add_command(rbm, _models)
@@ -86,10 +90,15 @@ def _check_sample(arguments: argparse.Namespace) -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> int:
-    from mcgen import evaluation, long_sums, rbm, results, rng
+    from mcgen import long_sums, parallel, rbm, results, rng
 
     settings = _settings(arguments)
     study, temperatures = _models(arguments.file)
+    world = parallel.world()
+    refuse_survival(arguments, world)
+    if world.size > 1:
+        _sample_in_parts(arguments, study, temperatures, settings, world)
+        return 0
     n_models = len(study.models)
     remembered = configuration(arguments)
     remembered["models"] = long_sums.fingerprint(*(array for model in study.models for array in model.parameters))
@@ -111,14 +120,36 @@ def _sample(arguments: argparse.Namespace) -> int:
             raise
         stopped = caught
     n_done, n_draws = file.kept
-    for k in range(n_done):
-        if temperatures[k] is not None and evaluation.has_spins(study.models[k], study.lattice):
-            print(f"T = {temperatures[k]:g}: {_of_lattice(arguments.output, k, study.lattice, temperatures[k])}")
+    _report_lattice(arguments.output, study, n_done)
     missing = f"{n_done} of {n_models} models" + f", {n_draws} of {arguments.draws} draws" * (n_draws < arguments.draws)
     print(f"wrote {arguments.output}" + f", interrupted: {missing}" * (stopped is not None))
     if isinstance(stopped, FileError):
         raise stopped
     return interruption.exit_status() if stopped else 0
+
+
+def _sample_in_parts(arguments: argparse.Namespace, study, temperatures: tuple, settings: dict, world) -> None:  # noqa: ANN001
+    """The same on several ranks, each of which writes the models and chains that are its own."""
+    from mcgen import rbm, results, rng
+
+    def draw_part(path: Path, entries: slice, column) -> None:  # noqa: ANN001
+        own = settings | {"world": column, "progress": world.rank == 0}
+        beside = results.Study(study.temperatures[entries], study.lattice)
+        models = study.models[entries]
+        with results.stream_samples(
+            path, arguments.draws, len(models), True, configuration(arguments), beside=beside
+        ) as file:
+            for k, model in enumerate(models, entries.start):
+                for block in rbm.stream(model, seed=rng.derive(arguments.seed, k), **own):
+                    file.append(block)
+
+    is_shared = arguments.method in rbm.sampling.SHARED and arguments.clamp is None
+    draw_in_parts(arguments, world, len(study.models), 1 if is_shared else arguments.chains, draw_part)
+    if world.rank == 0:
+        runs = results.load_study(arguments.output, keep_states=False).samples
+        for run, temperature in zip(runs, temperatures, strict=True):
+            _report(arguments, run, temperature)
+        _report_lattice(arguments.output, study, len(runs))
 
 
 def _settings(arguments: argparse.Namespace) -> dict:
@@ -162,15 +193,19 @@ def _report(arguments: argparse.Namespace, run, temperature: float | None) -> No
     print("\n".join(_table(run)))
 
 
-def _of_lattice(path: str, k: int, lattice, temperature: float) -> str:  # noqa: ANN001
-    """Observables of the states of model k in a file, which may be more than fit into memory."""
+def _report_lattice(path: str, study, n_models: int) -> None:  # noqa: ANN001
+    """Print observables of the states of the first models in a file, which may be more than fit into memory."""
     from types import SimpleNamespace
 
-    from mcgen import observables, results
+    from mcgen import evaluation, observables, results
 
-    energy, magnetization = results.lattice_series(path, k, lattice)
-    series = SimpleNamespace(lattice=lattice, energy=energy, magnetization=magnetization)
-    return per_site(observables.summary(series, lattice, temperature), lattice.n_sites)
+    lattice = study.lattice
+    for k, temperature in enumerate(study.temperatures[:n_models]):
+        if evaluation.has_spins(study.models[k], lattice):
+            energy, magnetization = results.lattice_series(path, k, lattice)
+            series = SimpleNamespace(lattice=lattice, energy=energy, magnetization=magnetization)
+            summary = observables.summary(series, lattice, temperature)
+            print(f"T = {temperature:g}: {per_site(summary, lattice.n_sites)}")
 
 
 def _table(run) -> list[str]:  # noqa: ANN001 - the rooms are imported late
@@ -200,14 +235,16 @@ def _table(run) -> list[str]:  # noqa: ANN001 - the rooms are imported late
 
 
 def _exact(arguments: argparse.Namespace) -> None:
-    from mcgen import enumeration, evaluation, rbm
+    from mcgen import enumeration, evaluation, parallel, rbm
 
+    world = parallel.world()
     study, temperatures = _models(arguments.file)
     base = arguments.checkpoint or f"{arguments.file}.checkpoint"
     for k, (temperature, model) in enumerate(zip(temperatures, study.models, strict=True)):
         checkpoint = one_of(base, k, len(temperatures))
         words = [] if temperature is None else [f"T = {temperature:g}"]
-        log_z = rbm.exact.log_partition(model, arguments.device, progress=True, checkpoint=checkpoint)
+        shown = world.rank == 0
+        log_z = rbm.exact.log_partition(model, arguments.device, progress=shown, checkpoint=checkpoint, world=world)
         words.append(f"log Z {log_z:.10f}")
         if temperature is not None and study.lattice is not None:
             if not evaluation.has_spins(model, study.lattice):

@@ -1,6 +1,7 @@
 """`mcgen rbm train`: from samples to models, and how right they are."""
 
 import argparse
+import contextlib
 from collections.abc import Callable
 
 from mcgen import interruption
@@ -62,6 +63,7 @@ def add_command(rbm: argparse._SubParsersAction) -> None:
     _arguments(train)
     output_arguments(train)
     survival_arguments(train)
+    train.set_defaults(in_parts=True)
 
 
 def _arguments(command: Parser) -> None:
@@ -88,8 +90,13 @@ def _arguments(command: Parser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from mcgen import evaluation, long_sums, results, rng
+    from mcgen import evaluation, long_sums, parallel, results, rng
 
+    world = parallel.world()
+    if world.size > 1 and arguments.trainer != "sgd":
+        raise InputError(
+            f"--trainer {arguments.trainer} does not share its work out among ranks; run it without mpiexec"
+        )
     tables = pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
     lattice = tables[0][2]
     default = "spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli"
@@ -110,9 +117,16 @@ def _train(arguments: argparse.Namespace) -> int:
             observables=evaluation.columns(columns),
         )
 
-    with results.kept_trainings(
-        arguments.output, remembered, NO_SETTINGS, arguments.overwrite, arguments.resume, arguments.checkpoint_every
-    ) as kept:
+    # All ranks have the same chains and models, and rank 0 keeps them.
+    keeping = (
+        contextlib.nullcontext()
+        if world.rank
+        else results.kept_trainings(
+            arguments.output, remembered, NO_SETTINGS, arguments.overwrite, arguments.resume, arguments.checkpoint_every
+        )
+    )
+    with keeping as kept:
+        before = world.from_first(kept.earlier.trained if world.rank == 0 else None)
 
         def so_far(k: int, one: Callable) -> results.Study:
             trained[k:] = [one()]
@@ -120,16 +134,22 @@ def _train(arguments: argparse.Namespace) -> int:
 
         def train(k: int) -> tuple:
             seeds = [rng.derive(arguments.seed, 3 * k + part) for part in range(3)]
-            earlier = kept.earlier.trained[k] if k < len(kept.earlier.trained) else None
+            earlier = before[k] if k < len(before) else None
 
             def keep(one: Callable) -> None:
-                kept.checkpoint(lambda: so_far(k, one))
+                if world.rank == 0:
+                    kept.checkpoint(lambda: so_far(k, one))
 
-            result = _train_one(arguments, tables[k], visible, hidden, seeds, earlier, keep)
+            result = _train_one(arguments, tables[k], visible, hidden, seeds, earlier, keep, world)
             trained[k:] = [result[0]]
             return result
 
-        done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
+        if world.size == 1:
+            done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
+        else:  # what interrupts one rank ends all: the unfinished file is what is left
+            done, interrupted = [train(k) for k in range(len(tables))], False
+        if world.rank:
+            return 0
         _, exact, columns = zip(*done, strict=True)
         path = kept.finish(study(exact, columns), interrupted, study())
     n_done = len(done[-1][0].history["epoch"])
@@ -183,6 +203,7 @@ def _train_one(
     seeds: list[int],
     earlier,  # noqa: ANN001
     keep: Callable,
+    world,  # noqa: ANN001
 ) -> tuple:
     """Train and evaluate at one temperature: the result of training, exact values and observables.
 
@@ -194,7 +215,7 @@ def _train_one(
     v, validation = _split(as_units(rows, visible), arguments.validation, seeds[0])
     start = _start(arguments, v, lattice, visible, hidden, seeds[0])
     comparable = lattice is not None and temperature is not None and evaluation.has_spins(start, lattice)
-    settings = {"seed": seeds[1], "device": arguments.device, "progress": True}
+    settings = {"seed": seeds[1], "device": arguments.device, "progress": world.rank == 0}
     settings["truth"] = truth(lattice, temperature) if comparable else None
     settings["l2"] = arguments.l2
     if arguments.trainer == "likelihood" and earlier is not None:  # it is only ever complete
@@ -205,11 +226,11 @@ def _train_one(
         own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
         own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch"), "centered": arguments.centered}
         own |= {"validation": validation}
-        once_more = {"resume": earlier, "checkpoint": keep}
+        once_more = {"resume": earlier, "checkpoint": keep, "world": world}
         trained = rbm.train(start, v, **own, **settings, **once_more)
     keep(lambda: trained)
     print(_training_line(trained, temperature))
-    if not comparable:
+    if not comparable or world.rank:
         return trained, {}, {}
     starts = v[:: max(1, len(v) // 500)][:500]
     samples = rbm.sample(
