@@ -6,8 +6,8 @@ Parts: sums and scaling (RBMs against rbms 0.5), lattices (exact answers), sampl
 dwave-samplers, OpenJij, PyTorch and a plain loop, and what an independent configuration costs), rbm (sweeps of RBMs
 against their matrix products alone, PyTorch, rbms, scikit-learn and NumPy, and what an effective sample costs), vae
 (steps of training of variational autoencoders against their matrix products alone and PyTorch), learning (updates of
-RBMs and annealed importance sampling, against the products, rbms and scikit-learn). The files in benchmark_parts say
-what is compared with what, and what the limits are.
+RBMs and annealed importance sampling, against the products, rbms and scikit-learn), ranks (one and two processes that
+share work out by MPI). The files in benchmark_parts say what is compared with what, and what the limits are.
 Expected: on two cores with AVX-512, some 500 times rbms at 784 x 20, and two thirds of the limit or more.
 Time: some two minutes with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
 peer's of the sums (and 8 GB of memory for it).
@@ -30,7 +30,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numba
-from benchmark_parts import learning, table, vae_steps
+from benchmark_parts import learning, ranks, table, vae_steps
 from benchmark_parts.lattices import lattices
 from benchmark_parts.measuring import installed
 from benchmark_parts.rbm_sweeps import rbm
@@ -47,10 +47,11 @@ PARTS = {
     "rbm": rbm,
     "learning": learning.learning,
     "vae": vae_steps.vae,
+    "ranks": ranks.ranks,
 }
 # Parts that measure the processor alone, and the modules that print a part in columns of its own.
-WITHOUT_DEVICE = ("vae",)
-PRINTED = {"learning": learning, "vae": vae_steps}
+WITHOUT_DEVICE = ("vae", "ranks")
+PRINTED = {"learning": learning, "ranks": ranks, "vae": vae_steps}
 LIBRARIES = (
     *("mcgen", "numpy", "numba", "llvmlite", "scipy", "threadpoolctl"),
     *("rbms", "torch", "scikit-learn", "dwave-samplers", "openjij"),

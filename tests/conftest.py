@@ -22,15 +22,16 @@ FILES = """
     interface/test_vae_files interface/test_vae_cli interface/test_vae_scripts exact/test_rng twins/test_compile
     interface/test_scripts interface/test_documentation twins/test_threads twins/test_simulator
     interface/test_results interface/test_report interface/test_report_page interface/test_errors *
-    interface/test_cli interface/test_logz interface/test_pipeline interface/test_survival
+    interface/test_cli interface/test_ranks interface/test_logz interface/test_pipeline interface/test_survival
     interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory
     interface/test_benchmark_learning interface/test_coverage_script interface/test_couplings_script
-    interface/test_benchmark_rbm twins/test_gibbs_cuda exact/test_maximum_likelihood exact/test_natural_gradient
-    exact/test_symmetry exact/test_couplings exact/test_training_starts exact/test_training_options
-    statistics/test_training_watch exact/test_training exact/test_gradient exact/test_rbm_evaluation
-    exact/test_mean_field exact/test_partition_path statistics/test_bridge statistics/test_annealing
-    exact/test_units exact/test_formulas exact/test_rbm exact/test_rbm_exact_kinds statistics/test_clamping
-    statistics/test_rbm_tempering exact/test_rbm_metropolis exact/test_gibbs statistics/test_rbm_samplers
+    interface/test_benchmark_rbm interface/test_benchmark_ranks twins/test_gibbs_cuda exact/test_maximum_likelihood
+    exact/test_natural_gradient exact/test_symmetry exact/test_couplings exact/test_training_starts
+    exact/test_training_options statistics/test_training_watch exact/test_training exact/test_gradient
+    exact/test_rbm_evaluation exact/test_mean_field exact/test_partition_path statistics/test_bridge
+    statistics/test_annealing exact/test_units exact/test_formulas exact/test_rbm exact/test_rbm_exact_kinds
+    statistics/test_clamping statistics/test_rbm_tempering exact/test_rbm_metropolis exact/test_gibbs
+    statistics/test_rbm_samplers
 """
 ORDER = FILES.split()
 

@@ -1,0 +1,121 @@
+"""How work is shared out among processes by MPI: strong and weak scaling, and what the ranks tell each other.
+
+Strong scaling: the same work on more ranks. Weak scaling: as much work for each rank. Efficiency is the time on one
+rank over that on several (strong: over their number times that), with one thread each. Ranks that share the caches and
+the memory of one machine take turns at them: an efficiency below 1 on two cores of one processor is not that of two
+machines.
+
+Bytes are those that each rank gets per sweep (tempering: energy and magnetisation of every replica) or update of the
+weights (training: the states of the chains, the hidden means of all rows, the gradient), computed from the sizes;
+sampling has none, but for some counts at the end.
+
+The last column is computed, not measured: the efficiency of 1,000 ranks on a network with LATENCY for each of the
+log2(1000) steps of an allgather and BANDWIDTH into each rank. What does not become less with more ranks (decisions on
+swaps, the optimiser, Python) is taken from the two times of strong scaling: of t1 = s + p and t2 = s + p / 2 + (the
+transfers), s = 2 t2 - t1 at most. For sampling it is the efficiency of weak scaling; for training that of strong
+scaling, since a batch is as large as the learning wants it, and 1,000 ranks have half a row each; for tempering that
+of weak scaling of one ladder, whose replicas all have to know each other's energies. Where there are enough chains of
+a tempering, these are shared out instead, as in sampling.
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmark_parts import ranks_work as sizes
+
+# Assumed, not measured: InfiniBand of 100 Gb/s with less than 1 us (Panda, The MVAPICH2 Project, SC'18), twice that
+# between two programs.
+LATENCY, BANDWIDTH = 2e-6, 12.5e9
+MANY = 1000
+WANTED, WANTED_QUICK = 1.0, 0.1
+FOLDER = Path(__file__).parents[1]
+WORK = {
+    "sampling": f"sweep of {sizes.CHAINS} chains, {sizes.SIDE} x {sizes.SIDE}",
+    "tempering": f"sweep and swaps of {sizes.REPLICAS} replicas, {sizes.TEMPERING_SIDE} x {sizes.TEMPERING_SIDE}",
+    "training": f"update, PCD-{sizes.GIBBS_STEPS}, {sizes.N_VISIBLE} x {sizes.N_HIDDEN}, {sizes.ROWS} rows and chains",
+}
+
+
+def transfers(name: str, times: int = 1) -> tuple[int, int]:
+    """Bytes that each rank gets in a sweep or update of work so many times as large, and in how many gathers.
+
+    Those that come from itself are counted: of many ranks they are few.
+    """
+    if name == "sampling":
+        return 0, 0
+    if name == "tempering":  # the energy in float64, and the magnetisation, an integer
+        return times * sizes.REPLICAS * 16, 2
+    rows = times * sizes.ROWS
+    states, means = rows * sizes.N_VISIBLE, 4 * 2 * rows * sizes.N_HIDDEN
+    return states + means + 4 * (sizes.N_VISIBLE * sizes.N_HIDDEN + sizes.N_VISIBLE), 4
+
+
+def seconds(name: str, n_ranks: int, times: int, wanted: float, runs: int) -> float:
+    """The median of a measurement on some ranks of one thread each."""
+    python = [sys.executable, "-m", "benchmark_parts.ranks_work", name, str(times), str(wanted), str(runs)]
+    environment = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [mpiexec(), "-n", str(n_ranks), *python]
+    done = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def mpiexec() -> str | None:
+    """The program that starts ranks: that beside Python, or another one."""
+    return shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+
+def of_many(name: str, one: float, two: float) -> float:
+    """The efficiency of MANY ranks, computed: see the first lines of this file."""
+    fixed = max(0.0, 2 * two - one)
+    times = 1 if name == "training" else MANY  # strong, weak
+    n_bytes, n_gathers = transfers(name, times)
+    on_the_way = n_gathers * LATENCY * math.ceil(math.log2(MANY)) + n_bytes / BANDWIDTH
+    if name == "training":
+        return one / (MANY * (fixed + (one - fixed) / MANY + on_the_way))
+    # Decisions on the swaps of all replicas are made on every rank: they grow with the ladder.
+    more = (MANY - 1) * fixed if name == "tempering" else 0.0
+    return one / (one + more + on_the_way)
+
+
+def ranks(arguments: argparse.Namespace) -> Iterator[dict]:
+    """One row for each kind of work."""
+    if mpiexec() is None or importlib.util.find_spec("mpi4py") is None:
+        print("ranks: not measured, mpi4py or mpiexec are missing (pip install mpi4py mpich)", file=sys.stderr)
+        return
+    wanted = WANTED_QUICK if arguments.quick else WANTED
+    runs = min(3, arguments.runs)
+    for name, work in WORK.items():
+        one = seconds(name, 1, 1, wanted, runs)
+        strong, weak = seconds(name, 2, 1, wanted, runs), seconds(name, 2, 2, wanted, runs)
+        n_bytes, n_gathers = transfers(name)
+        yield {
+            "work": f"{name}: {work}", "seconds": one, "seconds_strong": strong, "seconds_weak": weak,
+            "efficiency_strong": one / (2 * strong), "efficiency_weak": one / weak, "bytes": n_bytes,
+            "gathers": n_gathers, "efficiency_of_many": of_many(name, one, strong), "runs": runs,
+            "latency_assumed": LATENCY, "bandwidth_assumed": BANDWIDTH,
+        }  # fmt: skip
+
+
+def header(row: dict) -> str:
+    """The line above the rows."""
+    return (
+        f"{'work of one rank (strong: of all)':57} {'ms':>8} {'2 ranks: strong':>16} {'weak':>6} {'kB told':>9} "
+        f"{f'{MANY} on paper':>14}"
+    )
+
+
+def line(row: dict) -> str:
+    """One row of the table."""
+    strong, weak, many = (f"{row[f'efficiency_{name}']:.2f}" for name in ("strong", "weak", "of_many"))
+    kilobytes = row["bytes"] / 1e3
+    return f"{row['work']:57} {1e3 * row['seconds']:>8.3g} {strong:>16} {weak:>6} {kilobytes:>9.3g} {many:>14}"
