@@ -40,8 +40,9 @@ def tempering(world: World, times: int) -> Run:
     temperatures = np.linspace(1.8, 3.0, times * REPLICAS)
     states = np.ones((len(temperatures), 1, TEMPERING_SIDE**2), np.int8)
     part = Part(0, 1, replicas=world)
-    arguments = "metropolis", 1, backend.target("cpu"), 0, "fixed", "single-flip", part
-    return TemperingWalkers(ising.Ising((TEMPERING_SIDE, TEMPERING_SIDE)), temperatures, states, *arguments).sweep
+    arguments = "metropolis", 1, backend.target("cpu"), 0, "fixed", "single-flip"
+    lattice = ising.Ising((TEMPERING_SIDE, TEMPERING_SIDE))
+    return TemperingWalkers(lattice, temperatures, states, *arguments, part=part).sweep
 
 
 def training(world: World, times: int) -> Run:
