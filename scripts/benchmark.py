@@ -68,7 +68,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="what to measure")
     parser.add_argument("--runs", type=int, default=7, help="runs of each piece of work (peers: at most 3)")
     parser.add_argument(
-        "--images", nargs="+", default=[], metavar="PATH", help="of learning: TRAIN [[VALIDATION] TEST]"
+        "--images", nargs="+", default=[], metavar="PATH", help="for learning: TRAIN [[VALIDATION] TEST]"
     )
     parser.add_argument("--output", default=None, help="JSON file to write; parts in it that are not measured are kept")
     arguments = parser.parse_args(argv)
