@@ -6,15 +6,28 @@ from numba import prange
 from mcgen import _cpu, _products
 from mcgen._vectors import PRODUCT_ROWS, wide_vectors
 from mcgen.rbm.units import rows
-from mcgen.rbm.units.rows import ROWS_PER_BLOCK
 
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 
-# Rows that one thread takes together, for layer_means, and visible units, for phase_statistics: whole tiles.
-MEANS_PER_BLOCK = 64 // PRODUCT_ROWS * PRODUCT_ROWS
+# Rows of states that one thread takes together, and visible units, for phase_statistics: whole tiles.
+ROWS_PER_BLOCK = 64 // PRODUCT_ROWS * PRODUCT_ROWS
 UNITS_PER_BLOCK = 36
 # Rows that are summed in the dtype of the model before they are added to the moments.
 ROWS_AT_ONCE = 1024
+
+
+@_cpu.helper
+def _fields_of_rows(states, first, n_rows, packed, bias):
+    """Some rows of the states, and the fields bias + states . weights that they make, both padded to whole tiles."""
+    padded, n_other = _products.padded_rows(n_rows), packed.shape[1]
+    here = _products.aligned(1, padded, n_other, packed)[0]
+    fields = _products.aligned(1, padded, _products.padded_columns(bias.shape[0], packed), packed)[0]
+    here[n_rows:], fields[n_rows:] = 0, 0
+    for row in range(n_rows):
+        rows.copy(here[row], states[first + row])
+        rows.copy(fields[row], bias)
+    _products.add_product(fields, here, packed)
+    return here, fields
 
 
 @_cpu.kernel
@@ -37,17 +50,10 @@ def layer_means(means, states, weights, bias, kind, level, parameters):
     packed = _products.aligned(n_panels, n_other, width, weights)
     for panel in prange(n_panels):
         _products.pack(packed[panel], weights, np.int64(panel))
-    for block in prange((n_rows + MEANS_PER_BLOCK - 1) // MEANS_PER_BLOCK):
-        first = np.int64(block) * MEANS_PER_BLOCK
-        n_now = min(MEANS_PER_BLOCK, n_rows - first)
-        padded = _products.padded_rows(n_now)
-        here = _products.aligned(1, padded, n_other, weights)[0]
-        fields = _products.aligned(1, padded, _products.padded_columns(n_entries, weights), weights)[0]
-        here[n_now:], fields[n_now:] = 0, 0
-        for row in range(n_now):
-            rows.copy(here[row], states[first + row])
-            rows.copy(fields[row], bias)
-        _products.add_product(fields, here, packed)
+    for block in prange((n_rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
+        first = np.int64(block) * ROWS_PER_BLOCK
+        n_now = min(ROWS_PER_BLOCK, n_rows - first)
+        _, fields = _fields_of_rows(states, first, n_now, packed, bias)
         for row in range(n_now):
             rows.copy(means[first + row], fields[row])
             rows.mean_row(kind, level, parameters, means[first + row])
@@ -80,14 +86,7 @@ def free_energies(energies, fields, states, weights, bias, other_bias, kind, lev
     for block in prange((n_rows + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK):
         first = np.int64(block) * ROWS_PER_BLOCK
         n_now = min(ROWS_PER_BLOCK, n_rows - first)
-        padded = _products.padded_rows(n_now)
-        here = _products.aligned(1, padded, n_entries, weights)[0]
-        sums = _products.aligned(1, padded, _products.padded_columns(n_other, weights), weights)[0]
-        here[n_now:], sums[n_now:] = 0, 0
-        for row in range(n_now):
-            rows.copy(here[row], states[first + row])
-            rows.copy(sums[row], other_bias)
-        _products.add_product(sums, here, packed)
+        here, sums = _fields_of_rows(states, first, n_now, packed, other_bias)
         for row in range(n_now):
             total = units.cumulant_sum(kind, level, parameters, sums[row, :n_other])
             for i in range(n_entries):

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from mcgen import vae
-from mcgen.results.groups import AXES, Entries, Group
+from mcgen.results.groups import Entries, Group
 from mcgen.vae import architecture, decoders
 from mcgen.vae.training import COLUMNS, State
 
@@ -19,8 +19,6 @@ OF_IMAGES = ("shape", "filters", "kernel_size", "stride", "padding")
 OF_CONDITIONS = ("n_conditions", "condition_offset", "condition_scale")
 # Axes of parameters, by how many there are.
 DIMENSIONS = {1: ("output",), 2: ("input", "output"), 4: ("row", "column", "input", "output")}
-# Names in /training that are no columns of the history.
-NO_COLUMNS = {"epoch", "n_epochs", "interrupted", *AXES}
 
 
 def kind_of(model: Model) -> str:
