@@ -15,11 +15,15 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Lines:
-    """At most one plain line every ten seconds: short work leaves no trace in a log."""
+    """At most one plain line every ten seconds: short work leaves no trace in a log.
+
+    The time left is judged by what came after the first update, which may have waited for kernels to compile.
+    """
 
     def __init__(self, total: int, label: str, initial: int = 0):
         self.total, self.label, self.initial, self.done = total, label, initial, initial
         self.start = self.last = time.monotonic()
+        self.done_at_start = initial
 
     def update(self, n: int) -> None:
         interruption.look_at_the_clock()
@@ -27,10 +31,12 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= SECONDS_BETWEEN_LINES and self.done > self.initial:
             self.last = now
-            left = (now - self.start) * (self.total - self.done) / (self.done - self.initial)
+            left = (now - self.start) * (self.total - self.done) / (self.done - self.done_at_start)
             print(
                 f"{self.label}: {100 * self.done // self.total}%, about {left:.0f} s left", file=sys.stderr, flush=True
             )
+        if self.done_at_start == self.initial:
+            self.start, self.done_at_start = now, self.done
 
     def __enter__(self) -> "_Lines":
         return self

@@ -111,3 +111,12 @@ def test_the_time_left_after_a_resume_counts_only_what_was_done_since(capsys, mo
     with progress.progress(100, "sum", shown=True, initial=60) as bar:
         bar.update(10)
     assert capsys.readouterr().err == "sum: 70%, about 300 s left\n"
+
+
+def test_the_time_left_is_judged_by_what_came_after_the_first_update(capsys, monkeypatch):
+    clock = iter([0.0, 50.0, 70.0])  # kernels compile before the first update
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.progress(100, "training", shown=True) as bar:
+        bar.update(1)
+        bar.update(20)
+    assert capsys.readouterr().err == "training: 1%, about 4950 s left\ntraining: 21%, about 79 s left\n"
