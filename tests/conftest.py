@@ -25,6 +25,7 @@ FILES = """
     interface/test_cli interface/test_ranks interface/test_logz interface/test_pipeline interface/test_survival
     interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory
     interface/test_benchmark_learning interface/test_coverage_script interface/test_couplings_script
+    interface/test_sampling_scripts
     interface/test_benchmark_rbm interface/test_benchmark_ranks twins/test_gibbs_cuda exact/test_maximum_likelihood
     exact/test_natural_gradient exact/test_symmetry exact/test_couplings exact/test_training_starts
     exact/test_training_options statistics/test_training_watch exact/test_training exact/test_gradient
