@@ -5,7 +5,10 @@ The rooms are imported when they are first used: `from mcgen import ising, rbm, 
 
 import importlib
 
-__all__ = ["errors", "ising", "observables", "optim", "rbm", "report", "results", "reweighting", "rng", "stats"]
+__all__ = [
+    "errors", "ising", "observables", "optim", "parallel", "rbm", "reference", "report", "results", "reweighting",
+    "rng", "stats", "vae",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:

@@ -168,7 +168,7 @@ RANKS = [
     {"rbm.training.__init__"},
     {"rbm.maximum_likelihood"},
     {"ising.__init__", "rbm.__init__", "vae.__init__"},
-    {"provenance", "observables.averages", "observables.blocks"},
+    {"provenance", "reference", "observables.averages", "observables.blocks"},
     {"observables.histograms", "observables.spatial"},
     {"observables.__init__"},
     {"reweighting.pool", "reweighting.equations"},
