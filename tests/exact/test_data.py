@@ -31,7 +31,7 @@ def test_small_lattices_by_counting(shape):
 
 
 def test_published_values():
-    """At the critical temperature, by Kaufman's formula in 50 digits (Ferdinand & Fisher, Phys. Rev. 185, 832 (1969))."""
+    """At the critical temperature, by Kaufman's formula in 50 digits (Phys. Rev. 76, 1232 (1949))."""
     assert row("4x4", CRITICAL)["log_partition"] == pytest.approx(15.52191546, abs=1e-8)
     for length, heat_capacity, log_partition in (
         (4, 0.783266825928910, None),
