@@ -280,10 +280,53 @@ def correlations(
     >>> result["magnetisation"].value.shape, result["magnetisation"].error.shape
     ((2,), (2,))
     """
-    x = net.check_rows(x)
-    n_rows = len(x)
+    return _correlate(_means(net, net.check_rows(x), condition), quantities, groups)
+
+
+def correlate(
+    latents: np.ndarray, quantities: Mapping[str, np.ndarray], groups: np.ndarray | None = None
+) -> dict[str, Correlation]:
+    """The same of any numbers of the rows in place of latent means, such as their principal components.
+
+    Parameters
+    ----------
+    latents : array, shape (n_rows, n_latent)
+    quantities, groups
+        As for `correlations`, which says what is computed.
+
+    Returns
+    -------
+    dict of str to Correlation
+
+    Raises
+    ------
+    InputError
+        As `correlations`.
+
+    Warns
+    -----
+    StatisticsWarning
+        As `correlations`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.vae import latent
+    >>> spins = np.random.default_rng(1).choice([-1, 1], size=(100, 6))
+    >>> directions = np.linalg.svd(spins, full_matrices=False)[2][:2]
+    >>> latent.correlate(spins @ directions.T, {"magnetisation": spins.mean(axis=1)})["magnetisation"].value.shape
+    (2,)
+    """
+    return _correlate(checks.finite_array("latents", latents, (None, None)), quantities, groups)
+
+
+def _correlate(
+    latents: np.ndarray, quantities: Mapping[str, np.ndarray], groups: np.ndarray | None
+) -> dict[str, Correlation]:
+    means = latents.astype(np.float64)
+    n_rows = len(means)
     if n_rows < 3:
-        raise InputError(f"x has {n_rows} rows, and any two lie on a line; give at least 3")
+        raise InputError(f"there are {n_rows} rows, and any two lie on a line; give at least 3")
     if not isinstance(quantities, Mapping) or not quantities:
         raise InputError("quantities is not a dict of at least one name and array; give {name: values of the rows}")
     arrays = {name: checks.finite_array(name, values, (n_rows,)) for name, values in quantities.items()}
@@ -299,9 +342,8 @@ def correlations(
             f"{n_groups} independent groups of rows are fewer than {SMALLEST_SAMPLE:g}: the errors of correlations are "
             "uncertain; give more",
             StatisticsWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    means = _means(net, x, condition).astype(np.float64)
     varies = means.min(axis=0) != means.max(axis=0)
     u = _standardized(means[:, varies])
     return {

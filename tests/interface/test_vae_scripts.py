@@ -5,12 +5,13 @@ import json
 import re
 from importlib import import_module
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
 from scipy.special import comb
 
-from mcgen import ising, results, rng, vae
+from mcgen import ising, results, rng, stats, vae
 
 
 @pytest.fixture
@@ -352,3 +353,44 @@ def test_the_part_needs_the_processor(capsys):
     with pytest.raises(SystemExit):
         benchmark.parse(["--device", "cuda", "--parts", "vae"])
     assert "--parts vae has no kernels for cuda" in capsys.readouterr().err
+
+
+def test_the_latent_is_the_magnetization(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    script = import_module("explore_latent_space")
+    assert script.main(["--quick", "--latent", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "VAE, 1" in out
+    assert "steepest at T of" in out
+    with h5py.File("explore_latent_space.h5") as file:
+        for name, least in (("vae", 0.9), ("principal_components", 0.99)):
+            value = np.abs(file[f"{name}/correlation_magnetization"][:])
+            error = file[f"{name}/correlation_magnetization_error"][:]
+            assert value[0] > least
+            assert value[0] > value[1]
+            assert 0 < error[0] < 0.05
+        curves = file["by_temperature"]
+        assert curves["reconstruction_error"].dims[0][0].name == "/by_temperature/temperature"
+        assert curves["reconstruction_error"][-1] > 5 * curves["reconstruction_error"][0]
+        pulls = (curves["energy"][:] - curves["energy_exact"][:]) / curves["energy_error"][:]
+        assert pulls @ pulls < 35  # of 9
+    assert isinstance(results.load("explore_latent_space.h5"), vae.Fit)
+    assert script.main(["--quick"]) == 2
+    assert "explore_latent_space.h5 exists" in capsys.readouterr().err
+
+
+def test_where_a_curve_is_steepest():
+    """The middle of a step is found, and its error is the spread over noisy curves."""
+    script = import_module("explore_latent_space")
+    temperatures = np.linspace(1, 3, 21)
+    curve = np.tanh((temperatures - 2.13) / 0.3)
+    generator = np.random.default_rng(3)
+    found = [
+        script.steepest(
+            temperatures, [stats.Estimate(one, 0.01, 1.0, 1.0) for one in curve + 0.01 * generator.normal(size=21)]
+        )
+        for _ in range(100)
+    ]
+    values, errors = np.array([one[:2] for one in found]).T
+    assert abs(values.mean() - 2.13) < 0.02
+    assert 0.7 < values.std() / np.median(errors) < 1.4
