@@ -394,3 +394,31 @@ def test_where_a_curve_is_steepest():
     values, errors = np.array([one[:2] for one in found]).T
     assert abs(values.mean() - 2.13) < 0.02
     assert 0.7 < values.std() / np.median(errors) < 1.4
+
+
+def test_three_models_of_the_same_configurations(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    script = import_module("compare_generative_models")
+    assert script.main(["--quick", "--temperatures", "2.5", "--epochs", "4"]) == 0
+    out = capsys.readouterr().out
+    assert " cvae " in out
+    lattice = ising.Ising((2, 3))
+    truth = ising.exact.probabilities(lattice, 2.5)
+    with h5py.File("compare_generative_models.h5") as file:
+        exact = ising.exact.thermodynamics(lattice, 2.5)
+        assert file["truth/energy"][0] == pytest.approx(exact.energy / 6, rel=1e-12)
+        assert file["rbm/two_point"].dims[1][0].name == "/rbm/distance"
+        deviations = (file["rbm/two_point"][0] - file["truth/two_point"][0])[1:] / file["rbm/two_point_error"][0][1:]
+        assert np.abs(deviations).max() < 6
+        assert file["rbm/kl_divergence"][0] < 0.03 < file["vae/kl_divergence"][0]
+        for name in script.OBSERVABLES[:2]:
+            assert abs(file[f"rbm/{name}"][0] - file[f"truth/{name}"][0]) < 6 * file[f"rbm/{name}_error"][0]
+    distances, two_point = script.exact_two_point(lattice, truth)
+    assert distances.tolist() == pytest.approx([0, 1, 2**0.5])
+    assert two_point[0] == pytest.approx(1, abs=1e-12)
+    # Of 18 ordered pairs of neighbours each counts as often as it has bonds: the axis of length 2 has two.
+    spins = script.enumeration.list_states(6, -1).reshape(-1, 2, 3)
+    assert two_point[1] == pytest.approx(
+        truth @ ((2 * spins * np.roll(spins, 1, 2)).sum((1, 2)) + (spins * np.roll(spins, 1, 1)).sum((1, 2))) / 18
+    )
+    assert (tmp_path / "compare_generative_models.png").stat().st_size > 20_000
