@@ -1,4 +1,4 @@
-"""The coverage study of log Z: a small run, its file, what it counts, and Ctrl-C."""
+"""The studies of log Z: small runs, their files, what they count, and Ctrl-C."""
 
 from importlib import import_module
 
@@ -82,3 +82,36 @@ def test_ctrl_c_keeps_the_models_that_are_done(script, capsys, monkeypatch):
     study = results.load("log_partition_coverage.h5")
     assert len(study.observables["bar"]) == 2
     assert study.attributes["status"] == "interrupted"
+
+
+def test_estimates_along_a_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    compare = import_module("compare_log_partition")
+    assert compare.main(["--quick", "--hidden", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "rms deviation, errors" in out
+    study = results.load("compare_log_partition.h5")
+    assert study.exact["epochs"].tolist() == [0, 8]
+    # The first model is the start, whatever it learns later.
+    start = rbm.RBM.random(9, 5, compare.rng.derive(compare.rng.derive(compare.rng.derive(1, 1), 0), 0), compare.START,
+                           visible="spin", hidden="spin")  # fmt: skip
+    assert study.exact["log_partition"][0] == pytest.approx(rbm.exact.log_partition(start), rel=1e-12)
+    for method in compare.ESTIMATES:
+        name = method.replace("-", "_")
+        error = study.observables[f"{name}_error"]
+        assert (np.abs(study.observables[name] - study.exact["log_partition"]) < 5 * error).all()
+        assert (error > 0).all()
+    assert (study.observables["mean_field"] < study.exact["log_partition"] + 1e-9).all()
+    assert (tmp_path / "compare_log_partition.png").stat().st_size > 20_000
+    assert compare.main(["--quick", "--overwrite", "--epochs", "8", "4"]) == 2
+    assert "--epochs [8, 4] must grow" in capsys.readouterr().err
+
+
+def test_models_along_a_training_are_those_of_one_training():
+    compare = import_module("compare_log_partition")
+    rows = np.sign(np.random.default_rng(2).normal(size=(200, 6)))
+    apart = compare.models(4, rows, [0, 2, 5], seed=3)
+    assert len(apart) == 3
+    at_once = compare.models(4, rows, [5], seed=3)
+    assert np.array_equal(apart[2].weights, at_once[0].weights)
+    assert not np.array_equal(apart[1].weights, apart[2].weights)
