@@ -5,6 +5,7 @@ import tarfile
 from importlib import import_module
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -191,3 +192,37 @@ def test_ctrl_c_keeps_the_starts_that_are_done(in_folder, capsys, monkeypatch):
     assert results.load("learn_bars_and_stripes-2x2-2.h5").attributes["status"] == "interrupted"
     assert not Path("learn_bars_and_stripes-2x2-3.h5").exists()
     assert math.isfinite(results.load("learn_bars_and_stripes-2x2-2.h5").exact["kl_divergence"].item())
+
+
+def test_thermodynamics_of_models_of_several_sizes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    script = import_module("learn_thermodynamics")
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "RBM_nH9_ising2d_L3_Observables.txt").write_text(
+        "# T E M C S dE dM dC dS\n2.000 -1.7 0.9 0.5 0.1 0.01 0.02 0.03 0.04\n"
+    )
+    assert script.read_published("published")[3, 9, 2.0]["heat_capacity"] == (0.5, 0.03)
+    assert script.main(["--quick", "--temperatures", "2", "--published", "published"]) == 0
+    out = capsys.readouterr().out
+    assert "published" in out
+    with h5py.File("learn_thermodynamics.h5") as file:
+        few, more = file["size_3_hidden_2"], file["size_3_hidden_9"]
+        assert few["kl_divergence"][0] > 1.5 * more["kl_divergence"][0]
+        assert more["kl_divergence"][0] < 0.1
+        exact = ising.exact.thermodynamics(ising.Ising((3, 3)), 2.0)
+        assert more["energy_exact"][0] == pytest.approx(exact.energy / 9, rel=1e-12)
+        assert more["abs_susceptibility_exact"][0] == pytest.approx(exact.abs_susceptibility / 9, rel=1e-12)
+        assert abs(more["energy"][0] / more["energy_exact"][0] - 1) < 0.03
+        parameters = [more[name][0] for name in ("weights", "visible_bias", "hidden_bias")]
+        model = rbm.RBM(*parameters, visible="spin", hidden="spin")
+        truth = ising.exact.probabilities(ising.Ising((3, 3)), 2.0)
+        assert rbm.exact.kl_divergence(truth, model) == pytest.approx(more["kl_divergence"][0], rel=1e-9)
+        drawn = ising.exact.averages(ising.Ising((3, 3)), rbm.exact.probabilities(model), 2.0)
+        for name in script.OBSERVABLES:
+            assert abs(more[name][0] - drawn[name] / 9) < 5 * more[f"{name}_error"][0]
+    assert (tmp_path / "learn_thermodynamics.png").stat().st_size > 20_000
+    assert script.main(["--quick", "--overwrite", "--published", "nowhere"]) == 2
+    assert "nowhere holds no file named like RBM_nH16" in capsys.readouterr().err
+    assert script.main(["--quick", "--overwrite", "--lengths", "30"]) == 2
+    assert "it reaches 24 sites here" in capsys.readouterr().err
