@@ -8,7 +8,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Exit statuses: after Ctrl-C, and after SIGTERM, as shells have it (128 plus the number of the signal); after the time
 # limit that of a temporary failure (EX_TEMPFAIL of sysexits.h): try again.
@@ -33,6 +33,7 @@ class _Clock:
     def __init__(self) -> None:
         self.status, self.end, self.reserve = AFTER_CTRL_C, None, 0.0
         self.last, self.longest = time.monotonic(), 0.0
+        self.hears: Callable[[], int] | None = None
 
 
 _clock = _Clock()
@@ -73,6 +74,32 @@ def handled(time_limit: float | None = None) -> Iterator[None]:
         _clock.end = None
 
 
+@contextlib.contextmanager
+def listening(hears: Callable[[], int]) -> Iterator[None]:
+    """What ends the work of another process ends that in the `with` statement.
+
+    Parameters
+    ----------
+    hears : callable
+        Called after every piece of work. Gives the exit status of another process that was stopped, 0 if none was.
+
+    Examples
+    --------
+    >>> from mcgen import interruption
+    >>> try:
+    ...     with interruption.listening(lambda: 75):
+    ...         interruption.look_at_the_clock()
+    ... except KeyboardInterrupt as interrupt:
+    ...     print(interrupt)
+    another rank was stopped
+    """
+    _clock.hears = hears
+    try:
+        yield
+    finally:
+        _clock.hears = None
+
+
 def exit_status() -> int:
     """The exit status of a command whose work was interrupted: 130, 143 after SIGTERM, 75 after the time limit."""
     return _clock.status
@@ -90,7 +117,13 @@ def look_at_the_clock() -> None:
     ------
     OutOfTime
         If what is left is less than 1.5 times the longest piece so far and the reserve. It is raised once.
+    Terminated
+        If another process was stopped: see `listening`.
     """
+    status = 0 if _clock.hears is None else _clock.hears()
+    if status:
+        _clock.hears, _clock.status = None, status
+        raise Terminated("another rank was stopped")
     if _clock.end is None:
         return
     now = time.monotonic()

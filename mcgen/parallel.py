@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,9 @@ class World:
     Attributes
     ----------
     rank, size : int
+    communicator : mpi4py.MPI.Comm or None
+    remembers : bool
+        Whether ranks may go on from different moments: see `mcgen.agreements`.
 
     Examples
     --------
@@ -51,8 +54,10 @@ class World:
     (0, 1, slice(0, 10, None), [3, 4])
     """
 
+    remembers = False
+
     def __init__(self, communicator: object = None):
-        self._comm = communicator
+        self.communicator = communicator
         self.rank = 0 if communicator is None else communicator.Get_rank()
         self.size = 1 if communicator is None else communicator.Get_size()
 
@@ -63,14 +68,36 @@ class World:
 
     def total(self, numbers: np.ndarray) -> np.ndarray:
         """The sum over all ranks. Of integers alone: sums of other numbers depend on their order."""
-        numbers = np.asarray(numbers, order="C")
-        if numbers.dtype.kind not in "iu":
-            raise TypeError(f"a sum over ranks of {numbers.dtype} would depend on their number; gather instead")
+        numbers = self.integers(numbers)
         if self.size == 1:
             return numbers
         result = np.empty_like(numbers)
-        self._comm.Allreduce(numbers, result)
+        self.communicator.Allreduce(numbers, result)
         return result
+
+    @staticmethod
+    def integers(numbers: np.ndarray) -> np.ndarray:
+        """The numbers, checked to be integers."""
+        numbers = np.asarray(numbers, order="C")
+        if numbers.dtype.kind not in "iu":
+            raise TypeError(f"a sum over ranks of {numbers.dtype} would depend on their number; gather instead")
+        return numbers
+
+    def agree(self, thing: object, rule: Callable[[list], np.ndarray]) -> np.ndarray:
+        """What a rule makes of what each rank gives: the same on every rank.
+
+        Parameters
+        ----------
+        thing : object
+        rule : callable
+            Of the list of what the ranks give, in their order.
+
+        Returns
+        -------
+        array
+            Small: ranks that go on from different moments keep it.
+        """
+        return rule(self.gather(thing))
 
     def joined(self, part: np.ndarray, n: int) -> np.ndarray:
         """An array of n rows, of which every rank gives its `share`.
@@ -94,7 +121,7 @@ class World:
         counts = [row * (one.stop - one.start) for one in shares]
         places = [row * one.start for one in shares]
         flat = [array.reshape(-1).view(np.uint8) for array in (part, whole)]
-        self._comm.Allgatherv([flat[0], counts[self.rank]], [flat[1], counts, places, self._bytes])
+        self.communicator.Allgatherv([flat[0], counts[self.rank]], [flat[1], counts, places, self._bytes])
         return whole
 
     @property
@@ -103,16 +130,16 @@ class World:
 
     def gather(self, thing: object) -> list:
         """What each rank gives, in their order, on every rank."""
-        return [thing] if self.size == 1 else self._comm.allgather(thing)
+        return [thing] if self.size == 1 else self.communicator.allgather(thing)
 
     def from_first(self, thing: object) -> object:
         """What rank 0 gives, on every rank."""
-        return thing if self.size == 1 else self._comm.bcast(thing)
+        return thing if self.size == 1 else self.communicator.bcast(thing)
 
     def wait(self) -> None:
         """Go on when all ranks are here."""
         if self.size > 1:
-            self._comm.Barrier()
+            self.communicator.Barrier()
 
     def check_agreement(self, arrays: Sequence[np.ndarray]) -> None:
         """Raise `McgenError` unless all ranks have the same numbers: different processors may round differently."""
@@ -131,14 +158,14 @@ class World:
         if self.size == 1:
             return self
         missing = importlib.import_module("mpi4py.MPI").UNDEFINED
-        communicator = self._comm.Split(group if group >= 0 else missing, self.rank)
+        communicator = self.communicator.Split(group if group >= 0 else missing, self.rank)
         return World(communicator) if group >= 0 else ALONE
 
     def abort(self, status: int) -> None:
         """End all ranks."""
         sys.stdout.flush()
         sys.stderr.flush()
-        self._comm.Abort(status)
+        self.communicator.Abort(status)
 
 
 ALONE = World()
@@ -183,11 +210,11 @@ def whole(n_chains: int) -> Part:
 
 
 def refuse_resume(state: object, world: World) -> None:
-    """Raise `InputError` if several ranks are to go on from a state: each has one of its own, of another moment."""
-    if state is not None and world.size > 1:
+    """Raise `InputError` if several ranks are to go on from states of different moments and do not remember enough."""
+    if state is not None and world.size > 1 and not world.remembers:
         raise InputError(
-            f"draws are gone on with in one process, and there are {world.size} ranks; leave out resume, or run one "
-            "process without mpiexec"
+            f"to go on with draws, {world.size} ranks need what they have agreed on before; pass "
+            "world=mcgen.agreements.Agreements(world), and keep its state"
         )
 
 

@@ -1,7 +1,7 @@
 """`mcgen ising`: sample lattices, and print what is exact about them."""
 
 import argparse
-from pathlib import Path
+from collections.abc import Callable
 
 from mcgen import interruption
 from mcgen.cli.arguments import (
@@ -23,7 +23,7 @@ from mcgen.cli.arguments import (
     survival_arguments,
     time_limit_argument,
 )
-from mcgen.cli.ranks import draw_in_parts, refuse_survival
+from mcgen.cli.ranks import draw_in_parts, finish_together
 from mcgen.errors import FileError
 
 METHODS = ("metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact")
@@ -102,7 +102,6 @@ def _sample(arguments: argparse.Namespace) -> int:
     lattice, temperatures = _read_lattice(arguments)
     settings = _settings(arguments)
     world = parallel.world()
-    refuse_survival(arguments, world)
     if ising.sampling.shares_replicas(lattice, **_shape_of(settings), world=world):
         settings |= {"world": world, "progress": world.rank == 0}
         if world.rank:  # rank 0 has all draws, and writes them
@@ -110,8 +109,7 @@ def _sample(arguments: argparse.Namespace) -> int:
                 pass
             return 0
     elif world.size > 1:
-        _sample_in_parts(arguments, lattice, temperatures, settings, world)
-        return 0
+        return _sample_in_parts(arguments, lattice, temperatures, settings, world)
     if arguments.method == "tempering":  # all temperatures together
         runs = [(temperatures, arguments.seed)]
     else:
@@ -156,30 +154,31 @@ def draw(file, blocks) -> None:  # noqa: ANN001 - the rooms are imported late
         file.append(block, blocks)
 
 
-def _sample_in_parts(arguments: argparse.Namespace, lattice, temperatures: list[float], settings: dict, world) -> None:  # noqa: ANN001
+def _sample_in_parts(arguments: argparse.Namespace, lattice, temperatures: list[float], settings: dict, world) -> int:  # noqa: ANN001
     """The same on several ranks, each of which writes the temperatures and chains that are its own."""
     from mcgen import ising, results, rng
 
     is_tempering = arguments.method == "tempering"  # all temperatures together
 
-    def draw(path: Path, entries: slice, column) -> None:  # noqa: ANN001
-        places = range(entries.start, entries.stop)
-        runs = [(temperatures[k], rng.derive(arguments.seed, k)) for k in places]
+    def draw_part(opened: Callable, entries: slice, column) -> None:  # noqa: ANN001
+        runs = [(temperatures[k], rng.derive(arguments.seed, k)) for k in range(entries.start, entries.stop)]
         if is_tempering:
             runs = [(temperatures, arguments.seed)]
         own = settings | {"world": column, "progress": world.rank == 0}
-        with results.stream_samples(path, arguments.draws, len(places), True, configuration(arguments)) as file:
-            for temperature, seed in runs:
-                for block in ising.stream(lattice, temperature, seed=seed, **own):
-                    file.append(block)
+        with opened() as file:
+            for temperature, seed in runs[int(file.n_complete > 0) if is_tempering else file.n_complete :]:
+                draw(file, ising.stream(lattice, temperature, seed=seed, **own, resume=file.state))
+            finish_together(file, column)
 
     together = ising.sampling.chains_per_share(lattice, **_shape_of(settings))
-    draw_in_parts(arguments, world, len(temperatures), together, draw, divided=not is_tempering)
-    if world.rank == 0:
+    remembered, n_temperatures = configuration(arguments), len(temperatures)
+    status = draw_in_parts(arguments, remembered, world, n_temperatures, together, draw_part, divided=not is_tempering)
+    if world.rank == 0 and status == 0:
         runs = results.load(arguments.output, keep_states=False)
         runs = runs if isinstance(runs, list) else [runs]
         print(_how(runs[0], settings["moves"]))
         _report(runs)
+    return status
 
 
 def _shape_of(settings: dict) -> dict:

@@ -2,8 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from mcgen import interruption
 from mcgen.cli import logz, rbm_evaluate, training
@@ -25,7 +24,7 @@ from mcgen.cli.arguments import (
     time_limit_argument,
 )
 from mcgen.cli.ising import draw
-from mcgen.cli.ranks import draw_in_parts, refuse_survival
+from mcgen.cli.ranks import draw_in_parts, finish_together
 from mcgen.errors import FileError, InputError
 
 METHODS = ("gibbs", "metropolis", "tempering", "exact")
@@ -95,13 +94,11 @@ def _sample(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     study, temperatures = _models(arguments.file)
     world = parallel.world()
-    refuse_survival(arguments, world)
-    if world.size > 1:
-        _sample_in_parts(arguments, study, temperatures, settings, world)
-        return 0
     n_models = len(study.models)
     remembered = configuration(arguments)
     remembered["models"] = long_sums.fingerprint(*(array for model in study.models for array in model.parameters))
+    if world.size > 1:
+        return _sample_in_parts(arguments, remembered, study, temperatures, settings, world)
     file = stopped = None
     try:
         with results.stream_samples(
@@ -128,28 +125,34 @@ def _sample(arguments: argparse.Namespace) -> int:
     return interruption.exit_status() if stopped else 0
 
 
-def _sample_in_parts(arguments: argparse.Namespace, study, temperatures: tuple, settings: dict, world) -> None:  # noqa: ANN001
+def _sample_in_parts(
+    arguments: argparse.Namespace,
+    remembered: dict,
+    study,  # noqa: ANN001
+    temperatures: tuple,
+    settings: dict,
+    world,  # noqa: ANN001
+) -> int:
     """The same on several ranks, each of which writes the models and chains that are its own."""
     from mcgen import rbm, results, rng
 
-    def draw_part(path: Path, entries: slice, column) -> None:  # noqa: ANN001
+    def draw_part(opened: Callable, entries: slice, column) -> None:  # noqa: ANN001
         own = settings | {"world": column, "progress": world.rank == 0}
-        beside = results.Study(study.temperatures[entries], study.lattice)
-        models = study.models[entries]
-        with results.stream_samples(
-            path, arguments.draws, len(models), True, configuration(arguments), beside=beside
-        ) as file:
-            for k, model in enumerate(models, entries.start):
-                for block in rbm.stream(model, seed=rng.derive(arguments.seed, k), **own):
-                    file.append(block)
+        with opened(beside=results.Study(study.temperatures[entries], study.lattice)) as file:
+            for k in range(entries.start + file.n_complete, entries.stop):
+                seed = rng.derive(arguments.seed, k)
+                draw(file, rbm.stream(study.models[k], seed=seed, **own, resume=file.state))
+            finish_together(file, column)
 
     is_shared = arguments.method in rbm.sampling.SHARED and arguments.clamp is None
-    draw_in_parts(arguments, world, len(study.models), 1 if is_shared else arguments.chains, draw_part)
-    if world.rank == 0:
+    together = 1 if is_shared else arguments.chains
+    status = draw_in_parts(arguments, remembered, world, len(study.models), together, draw_part)
+    if world.rank == 0 and status == 0:
         runs = results.load_study(arguments.output, keep_states=False).samples
         for run, temperature in zip(runs, temperatures, strict=True):
             _report(arguments, run, temperature)
         _report_lattice(arguments.output, study, len(runs))
+    return status
 
 
 def _settings(arguments: argparse.Namespace) -> dict:

@@ -110,8 +110,11 @@ def adapted_ladder(
         walkers.burn_in(PILOT_SWEEPS)
         draws = walkers.draw(PILOT_DRAWS, 1)
         states = np.ascontiguousarray(draws.states[:, :, -1])
-        energies = np.concatenate(part.world.gather(draws.energy), axis=1)
-        pieces = pieces_of_ladder(1.0 / ladder, energies, swap_rate)
+
+        def rule(energies: list, betas: np.ndarray = 1.0 / ladder) -> np.ndarray:
+            return pieces_of_ladder(betas, np.concatenate(energies, axis=1), swap_rate)
+
+        pieces = part.world.agree(draws.energy, rule)
         if (pieces == 1).all():
             break
         n_temperatures = 1 + int(pieces.sum())

@@ -55,7 +55,7 @@ from mcgen.results.groups import AXES, Columns
 from mcgen.results.kept_trainings import kept_trainings
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
-from mcgen.results.ranks import RankFile, file_of_rank, merge, write_index
+from mcgen.results.ranks import RankFile, check_ranks, file_of_rank, merge, stage, write_index
 from mcgen.results.rows import lattice_series, load_rows
 from mcgen.results.saving import save
 from mcgen.results.streaming import stream_samples
@@ -70,6 +70,7 @@ __all__ = [
     "Study",
     "as_study",
     "check_output",
+    "check_ranks",
     "file_of_rank",
     "kept_trainings",
     "last_states",
@@ -79,6 +80,7 @@ __all__ = [
     "load_study",
     "merge",
     "save",
+    "stage",
     "stream_samples",
     "write_index",
     "written_beside",

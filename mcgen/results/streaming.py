@@ -10,6 +10,7 @@ import h5py
 from mcgen import checks
 from mcgen.blocks import Blocks
 from mcgen.errors import FileError, InputError
+from mcgen.parallel import ALONE, World
 from mcgen.results import samples, unfinished
 from mcgen.results.files import check_output, check_room, sign, uninterrupted, written_beside
 from mcgen.results.groups import Group
@@ -33,6 +34,7 @@ def stream_samples(
     resume: bool = False,
     beside: Study | None = None,
     not_settings: Sequence[str] = (),
+    world: World = ALONE,
 ) -> Iterator["SampleWriter"]:
     """Write the blocks of `ising.stream` or `rbm.stream` to a file that holds what `save` would write of the whole run.
 
@@ -67,6 +69,9 @@ def stream_samples(
         For draws of models: the temperatures, if the models have any, and the lattice.
     not_settings : sequence of str
         Of the configuration, what the draws do not depend on: a run that is resumed may differ in it.
+    world : World
+        The ranks that draw the other chains, each into a file of its own: with checkpoints the `Agreements` of
+        `mcgen.agreements`, which are kept, too. All ranks go on, or all begin.
 
     Yields
     ------
@@ -121,7 +126,7 @@ def stream_samples(
                 unfinished.discard(path)
         keeper = None if checkpoint_every is None else Keeper(path, checkpoint_every, configuration, known)
         with written_beside(path, keeper and keeper.segments.current) as place:
-            writer = SampleWriter(place, n_draws, n_temperatures, keeper, beside)
+            writer = SampleWriter(place, n_draws, n_temperatures, keeper, beside, world)
             try:
                 if known is not None:
                     writer.go_on(known)
@@ -165,6 +170,8 @@ class SampleWriter:
         Of the checkpoints.
     beside : Study, optional
         Temperatures and lattice of models.
+    world : World
+        The ranks that draw the other chains.
 
     Attributes
     ----------
@@ -187,6 +194,7 @@ class SampleWriter:
         n_temperatures: int,
         keeper: Keeper | None = None,
         beside: Study | None = None,
+        world: World = ALONE,
     ):
         self.kept, self.state, self.earlier = (0, 0), None, ()
         self.file = h5py.File(place, "w")
@@ -196,6 +204,7 @@ class SampleWriter:
         self._unkept: list[Run] = []  # complete since the last checkpoint
         self._like: samples.Samples | None = None  # a block without draws
         self._keeps_states, self._can_go_on, self._n_together = False, False, 1
+        self._world, self._agreed = world, None  # what the ranks had agreed on when the stream had its state
 
     @property
     def n_complete(self) -> int:
@@ -275,7 +284,7 @@ class SampleWriter:
             self._create()
         heads, n_draws = self._shown()
         more = {"n_complete": self.n_complete, "n": runs[0].n if runs else 0, "keeps_states": self._keeps_states}
-        more |= {"n_together": self._n_together, "state": self.state}
+        more |= {"n_together": self._n_together, "state": self.state, "agreed": self._agreed}
         study = self._study(heads) if heads else None
         self._keeper.write(status, study, n_draws, self._group if heads else None, runs, more)
 
@@ -286,6 +295,9 @@ class SampleWriter:
             self.state, self._keeps_states = checkpoint["state"], bool(checkpoint["keeps_states"])
             n_complete, n, self._n_together = (checkpoint[name] for name in ("n_complete", "n", "n_together"))
             self._can_go_on = True
+            if self._world.remembers:
+                self._agreed = checkpoint["agreed"]
+                self._world.go_on(self._agreed)
             if not (n_complete or n):  # still in burn-in
                 return
             there = load_study(known, keep_states=False).samples
@@ -343,6 +355,7 @@ class SampleWriter:
         # The state of the last temperature is kept at its end, so that its stream goes on with nothing.
         another_begins = stream.n_missing == 0 and self.n_complete < self._n_temperatures
         self.state, self._can_go_on = None if another_begins else stream.state(), True
+        self._agreed = self._world.state() if self._world.remembers else None
         if self._keeper.is_due:
             self.keep()
 

@@ -58,7 +58,7 @@ RANKS = [
         "vae.formulas",
         "vae.layers.convolution_tables",
     },
-    {"_cpu", "_cuda"},
+    {"_cpu", "_cuda", "agreements"},
     {"_products", "rbm.units.rows", "vae.panels"},
     {"rbm.units.fields"},
     {"vae.objective", "vae.layers.convolution_kernels"},

@@ -259,10 +259,22 @@ def adapted_trajectory(
 
 def _measured(chains: TemperingChains, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean swap probability of each pair of models in the next sweeps, and minus the mean log ratio."""
-    rates, distances = np.zeros(len(pairs)), np.zeros(len(pairs))
+    series = []
     for _ in range(PILOT_DRAWS):
         chains.advance(1)
-        log_ratios = np.concatenate(chains.part.world.gather(chains.log_ratios(pairs)), axis=1)
-        rates += replicas.swap_probability(log_ratios).mean(axis=1)
-        distances -= log_ratios.mean(axis=1)
-    return rates / PILOT_DRAWS, distances / PILOT_DRAWS
+        series.append(chains.log_ratios(pairs))
+
+    def rule(parts: list) -> np.ndarray:
+        log_ratios = np.concatenate(parts, axis=2)
+        return np.stack([_means(replicas.swap_probability(log_ratios)), -_means(log_ratios)])
+
+    rates, distances = chains.part.world.agree(np.stack(series), rule)
+    return rates, distances
+
+
+def _means(series: np.ndarray) -> np.ndarray:
+    """Over chains, and then over draws: float64, shape (n_pairs,), of (n_draws, n_pairs, n_chains)."""
+    total = np.zeros(series.shape[1])
+    for draw in series:
+        total += draw.mean(axis=1)
+    return total / len(series)
