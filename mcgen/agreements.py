@@ -40,6 +40,7 @@ class Agreements(World):
 
     def __init__(self, world: World):
         super().__init__(world.communicator)
+        self.rank, self.size = world.rank, world.size
         self._agreed: list[np.ndarray] = []
         self._n = 0  # agreements that this rank has come to
         self._was_told = False

@@ -8,7 +8,8 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 # Exit statuses: after Ctrl-C, and after SIGTERM, as shells have it (128 plus the number of the signal); after the time
 # limit that of a temporary failure (EX_TEMPFAIL of sysexits.h): try again.
@@ -27,6 +28,10 @@ class OutOfTime(KeyboardInterrupt):
     """The next piece of work would not have ended before the time limit."""
 
 
+class StoppedTogether(KeyboardInterrupt):
+    """All processes stop here."""
+
+
 class _Clock:
     """The time limit of this process, and the longest piece of work so far."""
 
@@ -34,6 +39,7 @@ class _Clock:
         self.status, self.end, self.reserve = AFTER_CTRL_C, None, 0.0
         self.last, self.longest = time.monotonic(), 0.0
         self.hears: Callable[[], int] | None = None
+        self.waits = False
 
 
 _clock = _Clock()
@@ -100,6 +106,55 @@ def listening(hears: Callable[[], int]) -> Iterator[None]:
         _clock.hears = None
 
 
+@contextlib.contextmanager
+def waiting() -> Iterator[Callable[[], int]]:
+    """In the `with` statement, nothing is interrupted: Ctrl-C, SIGTERM and the time limit are asked for.
+
+    For processes that go through the same pieces of work, and are to stop after the same one: see `stop`.
+
+    Yields
+    ------
+    callable
+        Gives the exit status of what would have interrupted the work by now, 0 if nothing would.
+
+    Examples
+    --------
+    >>> import signal
+    >>> from mcgen import interruption
+    >>> with interruption.waiting() as status:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     print(status())
+    143
+    """
+    caught: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda number, frame: caught.append(number)) for number in numbers}
+    _clock.waits = True
+    try:
+        yield lambda: _status_of(caught)
+    finally:
+        _clock.waits = False
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def stop(status: int) -> NoReturn:
+    """Interrupt the work of this process as others do it at the same place.
+
+    Raises
+    ------
+    StoppedTogether
+    """
+    _clock.end, _clock.status = None, status
+    raise StoppedTogether("stopped; nothing was written")
+
+
+def _status_of(caught: Sequence[int]) -> int:
+    if caught:
+        return AFTER_SIGTERM if signal.SIGTERM in caught else AFTER_CTRL_C
+    return AFTER_TIME_LIMIT if _is_late() else 0
+
+
 def exit_status() -> int:
     """The exit status of a command whose work was interrupted: 130, 143 after SIGTERM, 75 after the time limit."""
     return _clock.status
@@ -120,18 +175,24 @@ def look_at_the_clock() -> None:
     Terminated
         If another process was stopped: see `listening`.
     """
+    if _clock.waits:
+        return
     status = 0 if _clock.hears is None else _clock.hears()
     if status:
         _clock.hears, _clock.status = None, status
         raise Terminated("another rank was stopped")
+    if _is_late():
+        _clock.end, _clock.status = None, AFTER_TIME_LIMIT
+        raise OutOfTime("the time limit is near: stopped; nothing was written")
+
+
+def _is_late() -> bool:
+    """Whether the next piece of work might not end before the time limit."""
     if _clock.end is None:
-        return
+        return False
     now = time.monotonic()
     _clock.longest, _clock.last = max(_clock.longest, now - _clock.last), now
-    if now + ALLOWANCE * _clock.longest + _clock.reserve + SECONDS_AT_THE_END < _clock.end:
-        return
-    _clock.end, _clock.status = None, AFTER_TIME_LIMIT
-    raise OutOfTime("the time limit is near: stopped; nothing was written")
+    return now + ALLOWANCE * _clock.longest + _clock.reserve + SECONDS_AT_THE_END >= _clock.end
 
 
 def _terminate(*_: object) -> None:

@@ -1,6 +1,7 @@
 """`mcgen ising`: sample lattices, and print what is exact about them."""
 
 import argparse
+import itertools
 from collections.abc import Callable
 
 from mcgen import interruption
@@ -23,7 +24,7 @@ from mcgen.cli.arguments import (
     survival_arguments,
     time_limit_argument,
 )
-from mcgen.cli.ranks import draw_in_parts, finish_together
+from mcgen.cli.ranks import draw_in_parts, finish_together, in_step
 from mcgen.errors import FileError
 
 METHODS = ("metropolis", "heatbath", "wolff", "swendsen-wang", "tempering", "exact")
@@ -104,12 +105,11 @@ def _sample(arguments: argparse.Namespace) -> int:
     world = parallel.world()
     if ising.sampling.shares_replicas(lattice, **_shape_of(settings), world=world):
         settings |= {"world": world, "progress": world.rank == 0}
-        if world.rank:  # rank 0 has all draws, and writes them
-            for _ in ising.stream(lattice, temperatures, seed=arguments.seed, **settings):
-                pass
-            return 0
+        if world.rank:
+            return _draw_along(lattice, temperatures, arguments.seed, settings, world)
     elif world.size > 1:
         return _sample_in_parts(arguments, lattice, temperatures, settings, world)
+    results.check_ranks(arguments.output, configuration(arguments), 1, arguments.overwrite)
     if arguments.method == "tempering":  # all temperatures together
         runs = [(temperatures, arguments.seed)]
     else:
@@ -118,15 +118,18 @@ def _sample(arguments: argparse.Namespace) -> int:
     try:
         with results.stream_samples(
             arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments),
-            checkpoint_every=arguments.checkpoint_every if world.size == 1 else None, resume=arguments.resume,
-            not_settings=NO_SETTINGS,
+            checkpoint_every=arguments.checkpoint_every, resume=arguments.resume, not_settings=NO_SETTINGS,
         ) as file:  # fmt: skip
             if file.earlier:
                 print(_how(file.earlier[0], settings["moves"]))
                 _report(file.earlier)
             first = file.n_complete if len(runs) == len(temperatures) else int(file.n_complete > 0)
+            if world.size > 1:
+                world.from_first((file.n_complete, file.state))
             for k, (temperature, seed) in enumerate(runs[first:]):
-                draw(file, ising.stream(lattice, temperature, seed=seed, **settings, resume=file.state))
+                blocks = ising.stream(lattice, temperature, seed=seed, **settings, resume=file.state)
+                with in_step(world) as piece_ends:
+                    draw(file, blocks, piece_ends)
                 if k == 0 and not file.earlier:
                     print(_how(file.runs[0], settings["moves"]))
                 _report(file.runs)
@@ -146,12 +149,34 @@ def _sample(arguments: argparse.Namespace) -> int:
     return interruption.exit_status() if stopped else 0
 
 
-def draw(file, blocks) -> None:  # noqa: ANN001 - the rooms are imported late
+def draw(file, blocks, piece_ends: Callable[[], None] = lambda: None) -> None:  # noqa: ANN001 - imported late
     """Write the blocks of a stream as they come, with checkpoints before and between them."""
     for _ in blocks.burn_in():
         file.checkpoint(blocks)
+        piece_ends()
     for block in blocks:
         file.append(block, blocks)
+        if blocks.n_missing:
+            piece_ends()
+
+
+def _draw_along(lattice, temperatures: list[float], seed: int, settings: dict, world) -> int:  # noqa: ANN001
+    """What ranks do that share out the replicas of a ladder with rank 0, which has all draws and keeps them."""
+    from mcgen import ising
+
+    n_complete, state = world.from_first(None)
+    if n_complete:
+        return 0
+    blocks = ising.stream(lattice, temperatures, seed=seed, **settings, resume=state)
+    try:
+        with in_step(world) as piece_ends:
+            for _ in itertools.chain(blocks.burn_in(), blocks):
+                blocks.state()  # of all replicas: rank 0 keeps it
+                if blocks.n_missing:
+                    piece_ends()
+    except KeyboardInterrupt:
+        return interruption.exit_status()
+    return 0
 
 
 def _sample_in_parts(arguments: argparse.Namespace, lattice, temperatures: list[float], settings: dict, world) -> int:  # noqa: ANN001

@@ -1,8 +1,9 @@
 """What commands do where `mpiexec` has started several of them: each draws its share, and rank 0 makes one of all."""
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,28 @@ def draw_in_parts(
         print(f"wrote {arguments.output}, the index of {len(parts)} files{idle}; 'mcgen merge' makes one of them")
     world.wait()
     return 0
+
+
+@contextlib.contextmanager
+def in_step(world: "World") -> Iterator[Callable[[], None]]:
+    """Ranks that go through the same pieces of work are interrupted after the same one, whichever of them is stopped.
+
+    Yields
+    ------
+    callable
+        To be called by all ranks after each piece.
+    """
+    if world.size == 1:
+        yield lambda: None
+        return
+    with interruption.waiting() as status:
+
+        def piece_ends() -> None:
+            of_all = max(world.gather(status()))
+            if of_all:
+                interruption.stop(of_all)
+
+        yield piece_ends
 
 
 def finish_together(file, column: "World") -> None:  # noqa: ANN001 - the rooms are imported late

@@ -99,6 +99,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     remembered["models"] = long_sums.fingerprint(*(array for model in study.models for array in model.parameters))
     if world.size > 1:
         return _sample_in_parts(arguments, remembered, study, temperatures, settings, world)
+    results.check_ranks(arguments.output, remembered, 1, arguments.overwrite)
     file = stopped = None
     try:
         with results.stream_samples(

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Callable
 
 from mcgen import interruption
@@ -15,10 +16,13 @@ from mcgen.cli.arguments import (
     per_site,
     survival_arguments,
 )
+from mcgen.cli.ranks import in_step
 from mcgen.cli.units import KINDS, as_units, is_real, unit_kind
 from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
 
+# Negative phases whose chains are shared out among ranks.
+SHARED = ("cd", "pcd")
 TRAINERS = ("sgd", "likelihood")
 STARTS = ("random", "data", "low-rank")
 
@@ -97,6 +101,14 @@ def _train(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"--trainer {arguments.trainer} does not share its work out among ranks; run it without mpiexec"
         )
+    if world.size > 1 and arguments.negative_phase == "exact":
+        raise InputError("--negative-phase exact does not share its work out among ranks; run it without mpiexec")
+    if world.size > 1 and world.rank == 0 and arguments.negative_phase not in SHARED:
+        print(
+            f"mcgen: every rank sweeps all chains of --negative-phase {arguments.negative_phase}: the {world.size} "
+            "ranks share out the sums of the gradient alone",
+            file=sys.stderr,
+        )
     tables = pick_temperature(results.load_rows(arguments.data, is_real(arguments.units)), arguments)
     lattice = tables[0][2]
     default = "spin" if lattice is not None or (tables[0][1] < 0).any() else "bernoulli"
@@ -146,10 +158,13 @@ def _train(arguments: argparse.Namespace) -> int:
 
         if world.size == 1:
             done, interrupted = until_interrupted(train, len(tables), lambda result: result[0].interrupted)
-        else:  # what interrupts one rank ends all: the unfinished file is what is left
-            done, interrupted = [train(k) for k in range(len(tables))], False
+        else:  # where one rank alone is interrupted, all end: the unfinished file is what is left
+            done, interrupted = [], False
+            while len(done) < len(tables) and not interrupted:
+                done.append(train(len(done)))
+                interrupted = done[-1][0].interrupted
         if world.rank:
-            return 0
+            return interruption.exit_status() if interrupted else 0
         _, exact, columns = zip(*done, strict=True)
         path = kept.finish(study(exact, columns), interrupted, study())
     n_done = len(done[-1][0].history["epoch"])
@@ -226,8 +241,13 @@ def _train_one(
         own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
         own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch"), "centered": arguments.centered}
         own |= {"validation": validation}
-        once_more = {"resume": earlier, "checkpoint": keep, "world": world}
-        trained = rbm.train(start, v, **own, **settings, **once_more)
+        with in_step(world) as epoch_ends:
+
+            def keep_epoch(one: Callable) -> None:
+                keep(one)
+                epoch_ends()
+
+            trained = rbm.train(start, v, **own, **settings, resume=earlier, checkpoint=keep_epoch, world=world)
     keep(lambda: trained)
     print(_training_line(trained, temperature))
     if not comparable or world.rank:

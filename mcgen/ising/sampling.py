@@ -258,8 +258,8 @@ def stream(
     A single draw of all chains is never divided; method="exact" draws everything in one block.
 
     Arguments and errors are those of `sample`, but that only tempering takes several temperatures, and for `resume`:
-    the state of an earlier stream with the same arguments, from which the draws go on as if it had never ended, in one
-    process alone. All arguments are checked before the iterator is returned.
+    the state of an earlier stream with the same arguments, from which the draws go on as if it had never ended; of
+    several ranks, see `mcgen.agreements`. All arguments are checked before the iterator is returned.
 
     Returns
     -------
@@ -300,12 +300,12 @@ def stream(
     checks.choice("kernel", kernel, KERNELS)
     target = backend.target(device)
     common = {"lattice": lattice, "method": method, "seed": seed, "thin": thin, "burn_in": burn_in, "device": device}
-    parallel.refuse_resume(resume, world)
     chains = chains_of_rank(lattice, n_chains, method, world, device, kernel, moves)
     n_all, n_chains = n_chains, chains.stop - chains.start
     part = Part(chains.start, n_all, world)
     if shares_replicas(lattice, n_all, method, world, device, kernel, moves):
         part = Part(0, n_all, replicas=world)
+    parallel.refuse_resume(resume, part.world)
     if method == "exact":
         walkers: object = _ExactDraws(lattice, temperatures[0], n_chains, seed, device)
         n_sweeps = 0
@@ -328,6 +328,7 @@ def stream(
     draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // (sites if keep_states else 16)))
     if method == "exact":
         draws_at_once = n_draws
+    sweeps_at_once, draws_at_once = part.replicas.from_first((sweeps_at_once, draws_at_once))  # they go in step
     label = f"{method}, {lattice.n_sites} sites"
     plan = Plan(n_sweeps, thin, n_draws, sweeps_at_once, draws_at_once, label, progress)
 

@@ -10,6 +10,8 @@ from types import ModuleType
 
 import numpy as np
 
+from mcgen import states
+from mcgen.errors import InputError
 from mcgen.ising.lattice import Ising
 from mcgen.ising.walkers import Draws, SpinWalkers
 from mcgen.parallel import ALONE, Part, World
@@ -32,20 +34,20 @@ class SpreadWalkers:
         self,
         lattice: Ising,
         temperatures: np.ndarray,
-        states: np.ndarray,
+        configurations: np.ndarray,
         method: str,
         seed: int,
         target: ModuleType,
         part: Part,
     ):
-        n_places, self._n_chains, n_sites = states.shape
+        n_places, self._n_chains, n_sites = configurations.shape
         self._lattice, self._ladder, self._world = lattice, temperatures, part.replicas
         self._n_rows = n_places * self._n_chains
         self._mine = self._world.share(self._n_rows)
         self._row_at = np.arange(self._n_rows).reshape(n_places, self._n_chains)  # of each place and chain
         self._flips = np.zeros(n_places, np.int64)
         self._n_sweeps, self._moved = 0, False
-        rows = states.reshape(-1, 1, n_sites)[self._mine]
+        rows = configurations.reshape(-1, 1, n_sites)[self._mine]
         own = Part(self._mine.start, 1)
         self._walkers = SpinWalkers(lattice, self._temperatures(), rows, method, seed, target, own)
         self._counted = self._walkers.flips.copy()
@@ -84,6 +86,25 @@ class SpreadWalkers:
         """Averages over all sweeps, at each place: flip_rate, flips per site and sweep, of the walkers of the world."""
         n_attempts = self._lattice.n_sites * max(1, self._n_sweeps)
         return {"flip_rate": world.total(self._flips) / (self._n_chains * n_attempts)}
+
+    def state(self) -> dict:
+        """That of `SpinWalkers` with all configurations, from which any number of ranks goes on. All take it."""
+        own = states.taken(self._walkers)
+        flips = np.zeros(self._row_at.shape, np.int64)
+        flips[:, 0] = self._world.total(self._flips)  # only their sums over chains are used
+        rows = self._at_places(own["_states"]).reshape(self._n_rows, -1)
+        return own | {"_states": rows, "_flips": flips.ravel()}
+
+    def go_on(self, state: dict) -> None:
+        """Take up the state of `SpinWalkers` with all configurations."""
+        if len(state["_states"]) != self._n_rows:
+            raise InputError(f"the state has {len(state['_states'])} configurations, not {self._n_rows}; begin anew")
+        self._row_at = np.arange(self._n_rows).reshape(self._row_at.shape)
+        own = state | {"_states": state["_states"][self._mine], "_flips": np.zeros_like(self._counted)}
+        states.put_back(self._walkers, own)
+        flips = state["_flips"].reshape(self._row_at.shape).sum(axis=1)
+        self._flips = flips if self._world.rank == 0 else np.zeros_like(flips)
+        self._counted, self._n_sweeps, self._moved = own["_flips"], state["_n_sweeps"], True
 
     def _places(self) -> np.ndarray:
         """Where the walkers of this rank are: place * n_chains + chain."""

@@ -324,8 +324,8 @@ def stream(
     """Draw the states that `sample` draws, in blocks, for runs that do not fit into memory.
 
     Arguments and errors are those of `sample`, but for `resume`: the state of an earlier stream with the same
-    arguments, from which the draws go on as if it had never ended, in one process alone. All arguments are checked
-    before the iterator is returned.
+    arguments, from which the draws go on as if it had never ended; of several ranks, see `mcgen.agreements`. All
+    arguments are checked before the iterator is returned.
 
     Returns
     -------

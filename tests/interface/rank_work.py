@@ -1,22 +1,29 @@
-"""Work that ranks share out, and a digest of each result: test_ranks.py runs it on 1, 2 and 4 of them.
+"""Work that ranks share out, and what befalls it: test_ranks.py runs it on 1, 2 and 4 of them.
 
-`python rank_work.py digests` prints one JSON object on rank 0, `python rank_work.py commands WORDS ...` runs commands,
-`python rank_work.py killed OUTPUT` has a rank die.
+`python rank_work.py work LINES ...` prints one JSON object on rank 0: a digest of each piece of WORK, and the statuses
+of command lines. `killed draws LINE` and `killed training LINE` have rank 1 killed, `resumed LINES ...` goes on, and has
+rank 1 fail in the last line.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import sys
+import time
 import warnings
+from pathlib import Path
 from unittest import mock
 
+import h5py
 import numpy as np
 
-from mcgen import cli, ising, parallel, rbm
+from mcgen import blocks, cli, ising, parallel, rbm
+from mcgen.ising import sampling
 from mcgen.ising.exact import summation
 from mcgen.rbm.exact import two_level
+from mcgen.results import streaming
 
 WORLD = parallel.world()
 LATTICE = ising.Ising((8, 8))
@@ -94,23 +101,56 @@ WORK = {
 }
 
 
-def fail(how, output):
-    """Draw a run, in which rank 1 dies after its first block."""
-    stream = ising.stream
-
-    def broken(*arguments, **settings):
-        yield from stream(*arguments, **settings)
-        if WORLD.rank == 1:
-            if how == "killed":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise MemoryError("no room for the states")
-
-    ising.stream = broken
-    words = "ising sample --shape 4 4 --temperature 2 3 --chains 2 --draws 3 --thin 1 --burn-in 40 --kernel single-flip"
-    sys.exit(cli.main([*words.split(), "--output", output]))
+def make_blocks_small():
+    """So that a run has many."""
+    sampling.SECONDS_PER_CALL = 1e-5
+    rbm.sampling.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 1000)
 
 
-def fail_in_training(words):
+def stopped(where):
+    """Send SIGTERM to rank 1 alone: in its draws, or after its first epoch."""
+    thing, name = (blocks.Blocks, "_drawn") if where == "draws" else (parallel.World, "check_agreement")
+    original, sent = getattr(thing, name), []
+
+    def signalled(self, *arguments):
+        if WORLD.rank == 1 and not sent and getattr(self, "n_drawn", 10) >= 10:
+            sent.append(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+        return original(self, *arguments)
+
+    return mock.patch.object(thing, name, signalled if where else original)
+
+
+def run(line):
+    """A command; `draws: ...` and `epoch: ...` are stopped. Its status on all ranks."""
+    where, _, words = line.rpartition(": ")
+    with stopped(where):
+        return WORLD.gather(cli.main(words.split()))
+
+
+def killed_draws(words):
+    """Rank 1 is killed with its first temperature complete, when rank 0 has kept that, and it has not."""
+    keep = streaming.SampleWriter.keep
+
+    def kept(self, status="running"):
+        if WORLD.rank == 1 and self.n_complete:
+            while not complete(words.split()[-1]):
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGKILL)
+        keep(self, status)
+
+    def complete(output):
+        part = next(Path(output).parent.glob(f"{Path(output).stem}.*.rank-0-of-2.h5.part"), None)
+        if part is None:
+            return False
+        with contextlib.suppress(OSError), h5py.File(part) as file:
+            return json.loads(file["checkpoint"].attrs["numbers"])["n_complete"] == 1
+
+    with mock.patch.object(streaming.SampleWriter, "keep", kept):
+        cli.main(words.split())
+
+
+def killed_training(words):
     """Rank 1 is killed after the first epoch, which rank 0 has kept."""
     train = rbm.train
 
@@ -123,18 +163,34 @@ def fail_in_training(words):
 
         return train(*arguments, checkpoint=keep, **settings)
 
-    rbm.train = broken
-    sys.exit(cli.main(words.split()))
+    with mock.patch.object(rbm, "train", broken):
+        cli.main(words.split())
+
+
+def resumed(*lines):
+    """Commands go on, and how many epochs their trainings had is printed; at the end rank 1 fails in one."""
+    train = rbm.train
+
+    def told(*arguments, resume, **settings):
+        print("epochs before:", 0 if resume is None else len(resume.history["epoch"]))
+        return train(*arguments, resume=resume, **settings)
+
+    *lines, last = lines
+    with mock.patch.object(rbm, "train", told):
+        for line in lines:
+            cli.main(line.split())
+    if WORLD.rank == 1:
+        mock.patch.object(blocks.Blocks, "burn_in", side_effect=MemoryError("no room for the states")).start()
+    cli.main(last.split())
 
 
 if __name__ == "__main__":
-    what, *words = sys.argv[1:]
-    if what in ("killed", "raises"):
-        fail(what, *words)
-    if what == "killed-training":
-        fail_in_training(*words)
-    if what == "commands":
-        sys.exit(max(cli.main(words.split()) for words in words))
-    found = {name: work() for name, work in WORK.items()}
+    what, *lines = sys.argv[1:]
+    if what != "work":
+        make_blocks_small()
+        sys.exit({"killed draws": killed_draws, "killed training": killed_training, "resumed": resumed}[what](*lines))
+    found = {"digests": {name: work() for name, work in WORK.items()}}
+    make_blocks_small()
+    found["statuses"] = [run(line) for line in lines]
     if WORLD.rank == 0:
         print(json.dumps(found))

@@ -1,5 +1,6 @@
 """Work that several processes share out by MPI: the same bytes whatever their number, whole files, and clean ends."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -20,6 +21,7 @@ import xarray
 
 import mcgen
 from mcgen import ising, parallel, rbm, results
+from mcgen.agreements import Agreements
 from mcgen.cli import main
 from mcgen.errors import FileError, InputError, McgenError
 
@@ -38,21 +40,6 @@ def start(n_ranks, *words):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
-@needs_mpi
-def test_results_do_not_depend_on_the_number_of_ranks():
-    specification = importlib.util.spec_from_file_location("rank_work", WORK)
-    here = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(here)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        alone = {name: work() for name, work in here.WORK.items()}
-    assert len(set(alone.values())) == 11
-    for n_ranks in (2, 4):
-        done = start(n_ranks, WORK, "digests")
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == alone
-
-
 def contents(path):
     """All numbers but those of a checkpoint, with the names of their axes, and the attributes of the groups."""
     with h5py.File(path) as file:
@@ -66,37 +53,75 @@ def contents(path):
 
 
 SAMPLE = "ising sample --shape 4 4 --temperature 2.0 3.0 --chains 5 --draws 40 --thin 2 --burn-in 50 --seed 4"
+THREE = SAMPLE.replace("2.0 3.0", "2.0 3.0 2.5")  # so that both ranks have some chains of each
 TEMPERING = f"{SAMPLE} --method tempering --kernel single-flip"
-TRAIN = "rbm train --hidden 3 --epochs 2 --batch 50 --chains 20 --negative-phase pcd --seed 1"
-DRAW = "rbm sample {} --chains 5 --draws 10 --thin 1 --burn-in 10 --seed 2"
+FEW = TEMPERING.replace("--chains 5 --draws 40", "--chains 1 --draws 120")  # its replicas are shared out
+TRAIN = "rbm train --hidden 3 --epochs 3 --batch 50 --chains 20 --negative-phase pcd --seed 1 --data"
+DRAW = "rbm sample {} --chains 5 --draws 40 --thin 1 --burn-in 10 --seed 2"
+COMMANDS = {
+    "data.h5": SAMPLE,
+    "tempering.h5": TEMPERING,
+    "few.h5": FEW,
+    "wolff.h5": f"{THREE} --method wolff",
+    "model.h5": f"{TRAIN} {{}}/data.h5",
+    "drawn.h5": DRAW.format("{}/model.h5"),
+    "heated.h5": DRAW.format("{}/model.h5 --method tempering"),
+}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("ranks")
+    """With the output of all commands from one process, and what they print."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, words in COMMANDS.items():
+            assert main([*words.format(folder).split(), "--output", str(folder / name)]) == 0
+    return folder
+
+
+def line(name, folder, output, options=""):
+    return f"{COMMANDS[name].format(folder)} {options} --checkpoint-every 0 --output {folder / output}"
 
 
 @needs_mpi
-@pytest.mark.filterwarnings("ignore")
-def test_commands_on_two_ranks_write_what_one_process_writes(folder):
-    """Samples, tempering, a training and samples of the model: from one process, and from two."""
-    data, model = folder / "data.h5", folder / "model.h5"
-    commands = {
-        "data.h5": SAMPLE,
-        "tempering.h5": TEMPERING,
-        "model.h5": f"{TRAIN} --data {data}",
-        "drawn.h5": DRAW.format(model),
-    }
-    for name, words in commands.items():
-        assert main([*words.split(), "--output", str(folder / name)]) == 0
-    several = {folder / f"several-{name}": words for name, words in commands.items()}
-    done = start(2, WORK, "commands", *(f"{words} --output {path}" for path, words in several.items()))
+def test_results_do_not_depend_on_the_number_of_ranks(folder):
+    """Nor on whether one of them is stopped on the way."""
+    specification = importlib.util.spec_from_file_location("rank_work", WORK)
+    here = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(here)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone = {name: work() for name, work in here.WORK.items()}
+    assert len(set(alone.values())) == 11
+    lines, statuses = [], []
+    for name in COMMANDS:
+        where = {"data.h5": "", "model.h5": "epoch: "}.get(name, "draws: ")
+        lines.append(where + line(name, folder, f"several-{name}"))
+        statuses.append([143, 143] if where else [0, 0])
+        if where and name != "few.h5":
+            lines.append(line(name, folder, f"several-{name}", "--resume"))
+            statuses.append([0, 0])
+    lines.append(line("wolff.h5", folder, "late.h5", "--time-limit 1"))
+    done = start(2, WORK, "work", *lines)
     assert done.returncode == 0, done.stderr
-    for name in commands:
-        assert f"wrote {folder / f'several-{name}'}" in done.stdout
+    *printed, found = done.stdout.splitlines()
+    found = json.loads(found)
+    assert found["digests"] == alone
+    assert found["statuses"] == [*statuses, [75, 75]], done.stderr
+    assert done.stderr.count("the files of the ranks keep what is done: go on with --resume") == 5
+    assert re.search(r"going on: rank \d has kept \d+ of (40|80|120) draws", done.stderr)
+    assert main(line("few.h5", folder, "several-few.h5", "--resume").split()) == 0  # in one process
+    for name in COMMANDS:
         assert list(contents(folder / f"several-{name}")) == list(contents(folder / name)), name
+        if name != "few.h5":
+            assert sum(f"wrote {folder / f'several-{name}'}" in one for one in printed) >= 1
     assert {path.name for path in folder.glob("several-model*")} == {"several-model.h5"}  # rank 0 writes a plain file
     assert len(list(folder.glob("several-data.*.rank-*-of-2.h5"))) == 2
+    assert not (folder / "late.h5").exists()
+    done = start(4, WORK, "work")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["digests"] == alone
 
 
 @needs_mpi
@@ -130,53 +155,81 @@ def test_a_file_of_a_rank_that_is_missing_is_named(folder):
 
 
 @needs_mpi
-@pytest.mark.parametrize(
-    ("how", "told"),
-    [
-        ("raises", r"mcgen: rank 1 of 2 on {host}: no room for the states"),
-        ("killed", r"PID {process} RUNNING AT {host}"),
-    ],
-)
-def test_ranks_end_together(how, told, tmp_path):
-    output = tmp_path / "run.h5"
-    begin = time.monotonic()
-    done = start(2, WORK, how, output)
-    assert time.monotonic() - begin < 60  # without an end they would wait for the dead rank for ever
-    assert done.returncode != 0
-    process = re.search(r"2 ranks, processes on \S+: .*1 is (\d+)", done.stderr).group(1)
-    assert re.search(told.format(host=socket.gethostname(), process=process), done.stderr + done.stdout)
-    assert not output.exists()
-    assert not list(tmp_path.glob("run*rank-1*"))
-
-
-@needs_mpi
 @pytest.mark.filterwarnings("ignore")
-def test_a_training_on_two_ranks_goes_on_where_a_rank_was_killed(folder):
-    line = f"{TRAIN} --data {folder / 'data.h5'} --checkpoint-every 0 --output"
-    assert main([*line.split(), str(folder / "unbroken.h5")]) == 0
-    done = start(2, WORK, "killed-training", f"{line} {folder / 'broken.h5'}")
-    assert done.returncode != 0
-    assert not (folder / "broken.h5").exists()
+def test_ranks_end_together_and_go_on(folder):
+    """Rank 1 is killed in a run of draws, and in a training; both go on; then it fails by itself."""
+    draws, training = line("wolff.h5", folder, "killed.h5"), line("model.h5", folder, "broken.h5")
+    for how, words in (("killed draws", draws), ("killed training", training)):
+        begin = time.monotonic()
+        done = start(2, WORK, how, words)
+        assert time.monotonic() - begin < 60  # without an end they would wait for the dead rank for ever
+        assert done.returncode != 0
+        process = re.search(r"2 ranks, processes on \S+: .*1 is (\d+)", done.stderr).group(1)
+        assert f"PID {process} RUNNING AT {socket.gethostname()}" in done.stderr + done.stdout
+    assert not any((folder / name).exists() for name in ("killed.h5", "broken.h5"))
     assert (folder / "broken.h5.part").exists()
-    done = start(2, WORK, "commands", f"{line} {folder / 'broken.h5'} --resume")
-    assert done.returncode == 0, done.stderr
-    assert list(contents(folder / "broken.h5")) == list(contents(folder / "unbroken.h5"))
+    fails = f"{SAMPLE} --output {folder / 'failed.h5'}"
+    done = start(2, WORK, "resumed", f"{draws} --resume", f"{training} --resume", fails)
+    kept = {rank: int(n) for rank, n in re.findall(r"rank (\d) has kept (\d+) of 120 draws", done.stderr)}
+    assert kept["0"] >= 40 > kept["1"] > 0
+    assert "epochs before: 1\n" in done.stdout
+    assert list(contents(folder / "killed.h5")) == list(contents(folder / "wolff.h5"))
+    assert list(contents(folder / "broken.h5")) == list(contents(folder / "model.h5"))
+    assert not list(folder.glob("killed*.part*"))
+    assert done.returncode != 0
+    assert f"mcgen: rank 1 of 2 on {socket.gethostname()}: no room for the states" in done.stderr
+    assert not (folder / "failed.h5").exists()
 
 
-@pytest.mark.parametrize("option", ["--resume", "--checkpoint-every 5", "--time-limit 60"])
 @pytest.mark.parametrize("words", [SAMPLE, DRAW.format("model.h5")])
-def test_draws_of_ranks_are_not_gone_on_with(words, option, monkeypatch, capsys, tmp_path):
+@pytest.mark.filterwarnings("ignore")
+def test_what_other_ranks_have_begun_is_theirs(words, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     results.save("model.h5", rbm.RBM.random(4, 2, seed=1))
+    digests = []
+    monkeypatch.setattr(results, "check_ranks", lambda path, configuration, *_: digests.append(configuration))
+    assert main([*words.split(), "--output", "run.h5"]) == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    begun = results.file_of_rank("run.h5", digests[0], 1, 3).with_suffix(".h5.part")
+    Path("run.h5").rename("whole.h5")
+    begun.write_text("of rank 1")
+    capsys.readouterr()
+    assert main([*words.split(), "--output", "run.h5", "--resume"]) == 2
+    told = (
+        f"{begun} is of a run that 3 ranks have begun, and there is 1; go on with mpiexec -n 3 and --resume, or start"
+    )
+    assert told in capsys.readouterr().err
+    assert main([*words.split(), "--output", "run.h5", "--overwrite"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"model.h5", "run.h5", "whole.h5"}
+
+
+def test_a_rank_goes_on_only_with_the_agreements_of_the_others():
+    world = Agreements(Rank(0, 2))
+    kept = [{"n": 1, "agreed": [np.array([3])]}, {"n": 2, "agreed": [np.array([3]), np.array(5)]}]  # as from a file
+    world.gather = lambda thing: kept
+    world.go_on(kept[0])
+    assert int(world.agree("not asked", lambda each: None)) == 5  # the other rank has this behind it
+    kept[1]["agreed"][0] += 1
+    with pytest.raises(FileError, match="the files of rank 0 and the others are not of one run"):
+        world.go_on(kept[0])
+    with pytest.raises(InputError, match="to go on with draws, 2 ranks need what they have agreed on before"):
+        ising.stream(ising.Ising((4, 4)), 2.0, resume={}, world=Rank(0, 2))
+
+
+def test_what_ranks_do_not_share_out_is_said(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    np.savetxt("rows.txt", np.eye(6, dtype=int), fmt="%d")
     monkeypatch.setattr(parallel, "world", lambda: Rank(0, 2))
     monkeypatch.setattr(parallel, "end_all", lambda *arguments: None)
     monkeypatch.setattr(parallel, "list_processes", lambda world: None)
-    assert main([*words.split(), "--output", "run.h5", *option.split()]) == 2
-    told = f"{option.split()[0]} needs checkpoints, which draws of 2 ranks do not have; leave it out, or run the"
-    assert told in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
-    with pytest.raises(InputError, match="gone on with in one process, and there are 2 ranks"):
-        ising.stream(ising.Ising((4, 4)), 2.0, resume={}, world=Rank(0, 2))
+    line = "rbm train --data rows.txt --hidden 2 --epochs 1 --output rbm.h5 --negative-phase"
+    for phase in ("exact", "weighted"):
+        with contextlib.suppress(AttributeError):  # the ranks never meet
+            assert main([*line.split(), phase]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "mcgen: --negative-phase exact does not share its work out among ranks; run it without mpiexec"
+    assert told[1].startswith("mcgen: every rank sweeps all chains of --negative-phase weighted: the 2 ranks share out")
 
 
 def test_several_processes_without_mpi4py_are_refused(monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 
 from mcgen import backend, checks, optim, rng, states
 from mcgen.errors import InputError
+from mcgen.interruption import StoppedTogether
 from mcgen.parallel import ALONE, World
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
@@ -175,7 +176,8 @@ def train(
         Called after every epoch with a function that gives the `Trained` so far, which may be saved and resumed.
     world : mcgen.parallel.World
         The ranks that share out the chains of "cd" and "pcd" and the sums of the gradient of all but "exact"; all have
-        all data, and get the same model, which does not depend on their number.
+        all data, and get the same model, which does not depend on their number. Each of them sweeps all chains of
+        "weighted", "tempering" and "trajectory", and does all of "exact": these gain little or nothing from ranks.
 
     Returns
     -------
@@ -384,8 +386,8 @@ def train(
                 answers = [call(Epoch(epoch + 1, model, negative.visible, row)) for call in callbacks]
                 if any(answers):
                     break
-        except KeyboardInterrupt:
-            if not history or world.size > 1:
+        except KeyboardInterrupt as stopped:
+            if not history or (world.size > 1 and not isinstance(stopped, StoppedTogether)):
                 raise
             interrupted = True
     return result()
