@@ -126,8 +126,8 @@ def check_ranks(path: str | Path, configuration: dict, size: int, overwrite: boo
             continue
         if not overwrite:
             raise FileError(
-                f"{part} is of a run that {others} ranks have begun, and there {'is' if size == 1 else 'are'} {size}; go "
-                f"on with mpiexec -n {others} and --resume, or start anew and overwrite it (--overwrite)"
+                f"{part} is of a run that {others} ranks have begun, and there {'is' if size == 1 else 'are'} {size}; "
+                f"go on with mpiexec -n {others} and --resume, or start anew and overwrite it (--overwrite)"
             )
         discard(part.with_suffix(""))
 

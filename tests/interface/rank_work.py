@@ -1,8 +1,8 @@
 """Work that ranks share out, and what befalls it: test_ranks.py runs it on 1, 2 and 4 of them.
 
-`python rank_work.py work LINES ...` prints one JSON object on rank 0: a digest of each piece of WORK, and the statuses
-of command lines. `killed draws LINE` and `killed training LINE` have rank 1 killed, `resumed LINES ...` goes on, and has
-rank 1 fail in the last line.
+`python rank_work.py work LINES ...` prints one JSON object on rank 0: a digest of each piece of WORK, and the status of
+each command line. `killed draws LINE` and `killed training LINE` have rank 1 killed, `resumed LINES ...` goes on, and
+has rank 1 fail in the last line.
 """
 
 import contextlib

@@ -81,7 +81,7 @@ def folder(tmp_path_factory):
 
 
 def line(name, folder, output, options=""):
-    return f"{COMMANDS[name].format(folder)} {options} --checkpoint-every 0 --output {folder / output}"
+    return f"{COMMANDS[name].format(folder)} {options} --output {folder / output}"
 
 
 @needs_mpi
@@ -158,7 +158,8 @@ def test_a_file_of_a_rank_that_is_missing_is_named(folder):
 @pytest.mark.filterwarnings("ignore")
 def test_ranks_end_together_and_go_on(folder):
     """Rank 1 is killed in a run of draws, and in a training; both go on; then it fails by itself."""
-    draws, training = line("wolff.h5", folder, "killed.h5"), line("model.h5", folder, "broken.h5")
+    often = "--checkpoint-every 0"
+    draws, training = line("wolff.h5", folder, "killed.h5", often), line("model.h5", folder, "broken.h5", often)
     for how, words in (("killed draws", draws), ("killed training", training)):
         begin = time.monotonic()
         done = start(2, WORK, how, words)
@@ -214,7 +215,7 @@ def test_a_rank_goes_on_only_with_the_agreements_of_the_others():
     with pytest.raises(FileError, match="the files of rank 0 and the others are not of one run"):
         world.go_on(kept[0])
     with pytest.raises(InputError, match="to go on with draws, 2 ranks need what they have agreed on before"):
-        ising.stream(ising.Ising((4, 4)), 2.0, resume={}, world=Rank(0, 2))
+        ising.stream(ising.Ising((4, 4)), 2.0, kernel="single-flip", resume={}, world=Rank(0, 2))
 
 
 def test_what_ranks_do_not_share_out_is_said(monkeypatch, capsys, tmp_path):

@@ -85,8 +85,8 @@ def test_commands_of_jobs_are_commands(job, slurm, tmp_path):
     assert (status, err) == (0, "")
     lines = (tmp_path / "lines").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["rbm" if job == "gpu" else "ising", "report"]
-    for line in lines:
-        cli.parser().parse_args(shlex.split(line))
+    arguments = [cli.parser().parse_args(shlex.split(line)) for line in lines]
+    assert arguments[0].resume is True  # the job may have been in the queue again
 
 
 def test_a_task_of_the_array_runs_and_reports(slurm, tmp_path):
@@ -115,9 +115,10 @@ def test_tasks_have_threads_caches_and_locks_set(slurm, tmp_path):
     assert not Path(cache).parent.exists()
 
 
+@pytest.mark.parametrize("job", ["array", "mpi"])
 @pytest.mark.parametrize(("status", "queued"), [(75, True), (143, True), (2, False), (130, False)])
-def test_what_ran_out_of_time_goes_back_to_the_queue(status, queued, slurm, tmp_path):
-    code, out, err = ended(slurm("array", f"exit {status}"))
+def test_what_ran_out_of_time_goes_back_to_the_queue(job, status, queued, slurm, tmp_path):
+    code, out, err = ended(slurm(job, f"exit {status}"))
     assert code == (0 if queued else status)
     assert (tmp_path / "scontrol").exists() == queued
     if queued:
@@ -127,11 +128,12 @@ def test_what_ran_out_of_time_goes_back_to_the_queue(status, queued, slurm, tmp_
         assert f"failed with status {status}" in err
 
 
-def test_the_signal_before_the_end_reaches_the_command(slurm, tmp_path):
+@pytest.mark.parametrize("job", ["gpu", "mpi"])
+def test_the_signal_before_the_end_reaches_the_command(job, slurm, tmp_path):
     # A command that takes a moment to write what is done.
     trap = f"trap 'sleep 0.2; touch {tmp_path}/written; exit 143' TERM"
     line = f"{trap}\ntouch {tmp_path}/begun\nwhile true; do sleep 0.05; done"
-    process = slurm("gpu", line)
+    process = slurm(job, line)
     end = time.monotonic() + 60
     while not (tmp_path / "begun").exists():
         assert time.monotonic() < end
