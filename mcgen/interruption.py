@@ -6,6 +6,7 @@ wherever progress is made: `mcgen.progress` calls `look_at_the_clock` after ever
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,7 @@ class _Clock:
         self.last, self.longest = time.monotonic(), 0.0
         self.hears: Callable[[], int] | None = None
         self.waits = False
+        self.ignored: KeyboardInterrupt | None = None
 
 
 _clock = _Clock()
@@ -72,10 +74,20 @@ def handled(time_limit: float | None = None) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+
+    def ignored(what: object) -> None:
+        if isinstance(what.exc_value, KeyboardInterrupt):
+            _clock.ignored = what.exc_value
+        else:
+            hook(what)
+
+    # Python ignores exceptions in the callbacks of weak references, of which compiled kernels have many.
+    sys.unraisablehook = ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
         _clock.end = None
 
@@ -172,11 +184,14 @@ def look_at_the_clock() -> None:
     ------
     OutOfTime
         If what is left is less than 1.5 times the longest piece so far and the reserve. It is raised once.
-    Terminated
-        If another process was stopped: see `listening`.
+    KeyboardInterrupt
+        If another process was stopped (see `listening`), or Python ignored Ctrl-C or SIGTERM when they came.
     """
     if _clock.waits:
         return
+    if _clock.ignored is not None:
+        interrupt, _clock.ignored = _clock.ignored, None
+        raise interrupt
     status = 0 if _clock.hears is None else _clock.hears()
     if status:
         _clock.hears, _clock.status = None, status

@@ -23,9 +23,7 @@ import kills
 
 from mcgen import cli, parallel, results
 
-SEVERAL = {
-    name: words.replace("--chains 4", "--chains 5") for name, words in kills.COMMANDS.items() if "train" not in name
-}
+SEVERAL = {name: words.replace("--chains 4", "--chains 5") for name, words in kills.COMMANDS.items()}
 FEW = kills.COMMANDS["tempering"].replace("--chains 4", "--chains 1 --kernel single-flip")
 COMMANDS = SEVERAL | {"replicas shared out": FEW}
 

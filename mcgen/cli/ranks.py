@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def draw_in_parts(
     """
     from mcgen import results
     from mcgen.agreements import Agreements
-    from mcgen.parallel import cut, grid
+    from mcgen.parallel import ALONE, cut, grid
 
     path = _checked(arguments, remembered, world)
     n_groups = -(-arguments.chains // chains_together)
@@ -63,21 +64,23 @@ def draw_in_parts(
     everyone, column = Agreements(world), Agreements(world.split(own.column))
     here = results.stage(path, entries.stop - entries.start, arguments.draws)
     is_idle, is_first = own.column < 0, world.rank == 0
-    if arguments.resume:
-        _tell_stages([None if is_idle else here for here, is_idle in everyone.gather((here, is_idle))], is_first)
-    goes_on = arguments.resume and _all_go_on(column.gather(here))
 
     def opened(**settings: object):  # noqa: ANN202 - the rooms are imported late
         return results.stream_samples(
             path, arguments.draws, entries.stop - entries.start, True, remembered,
-            checkpoint_every=arguments.checkpoint_every, resume=goes_on, not_settings=NO_SETTINGS, world=column,
-            **settings,
+            checkpoint_every=arguments.checkpoint_every, not_settings=NO_SETTINGS, **settings,
         )  # fmt: skip
 
     try:
         with interruption.listening(everyone.heard_of_a_stop):
+            if arguments.resume:
+                _tell_stages(everyone.gather(None if is_idle else here), is_first)
+            stages = column.gather(here)
+            goes_on = arguments.resume and _all_go_on(stages)
+            if goes_on and any(one.is_complete for one in stages):
+                column = Agreements(ALONE)  # all have all draws, and nothing to tell each other
             if not (is_idle or (goes_on and here.is_complete)):
-                draw(opened, entries, column)
+                draw(functools.partial(opened, resume=goes_on, world=column), entries, column)
             part = results.RankFile(path, entries, cut(arguments.chains, chains_together, own.groups))
             parts = [one for one in everyone.gather(None if is_idle else part) if one is not None]
     except KeyboardInterrupt:

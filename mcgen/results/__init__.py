@@ -33,8 +33,8 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
                best_parameters, moment_0 and moment_1 of the optimiser (parameter), in the order of the layers. Of
                RBMs, one group for each training (000000, ...) with the parts of its state as groups, arrays, and
                the other numbers as JSON in the attribute numbers. Of draws, in unfinished files: the state of the
-               walkers, the draws that do not fill a row of chunks yet (held), where the others are (stretches), and what
-               the ranks that draw the other chains had agreed on (agreed)
+               walkers, the draws that do not fill a row of chunks yet (held), where the others are (stretches),
+               what the ranks that draw the other chains had agreed on (agreed)
 /exact         one dataset for each exact quantity
 /observables   one dataset for each observable, and NAME_error beside it
 =============  ===============================================================================================

@@ -1,8 +1,8 @@
 """Work that ranks share out, and what befalls it: test_ranks.py runs it on 1, 2 and 4 of them.
 
 `python rank_work.py work LINES ...` prints one JSON object on rank 0: a digest of each piece of WORK, and the status of
-each command line. `killed draws LINE` and `killed training LINE` have rank 1 killed, `resumed LINES ...` goes on, and
-has rank 1 fail in the last line.
+each command line. `killed draws LINE` and the like have rank 1 killed, `resumed LINES ...` goes on, and has rank 1 fail
+in the last line.
 """
 
 import contextlib
@@ -150,6 +150,19 @@ def killed_draws(words):
         cli.main(words.split())
 
 
+def killed_at_the_end(words):
+    """Rank 1 is killed when it puts its file together, and that of rank 0 is complete."""
+
+    def killed(*_):
+        output = Path(words.split()[-1])
+        while not list(output.parent.glob(f"{output.stem}.*.rank-0-of-2.h5")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with mock.patch.object(streaming, "put_together", killed if WORLD.rank else streaming.put_together):
+        cli.main(words.split())
+
+
 def killed_training(words):
     """Rank 1 is killed after the first epoch, which rank 0 has kept."""
     train = rbm.train
@@ -188,7 +201,13 @@ if __name__ == "__main__":
     what, *lines = sys.argv[1:]
     if what != "work":
         make_blocks_small()
-        sys.exit({"killed draws": killed_draws, "killed training": killed_training, "resumed": resumed}[what](*lines))
+        {
+            "killed draws": killed_draws,
+            "killed at the end": killed_at_the_end,
+            "killed training": killed_training,
+            "resumed": resumed,
+        }[what](*lines)
+        sys.exit()
     found = {"digests": {name: work() for name, work in WORK.items()}}
     make_blocks_small()
     found["statuses"] = [run(line) for line in lines]

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import h5py
@@ -230,6 +231,21 @@ def test_sigterm_stops_a_run_of_draws_that_goes_on(method, folder, capsys, monke
     assert capsys.readouterr().out == expected
     assert same_files("whole.h5", "run.h5")
     assert sorted(os.listdir()) == ["run.h5", "whole.h5"]
+
+
+def test_a_signal_that_python_ignores_counts_later():
+    class Thing:
+        pass
+
+    with interruption.handled():
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+        del thing  # exceptions of callbacks are ignored
+        with pytest.raises(interruption.Terminated):
+            interruption.look_at_the_clock()
+        interruption.look_at_the_clock()
+    assert reference() is None
+    assert interruption.exit_status() == interruption.AFTER_SIGTERM
 
 
 @pytest.mark.parametrize("stop", ["epoch", "evaluation"])
