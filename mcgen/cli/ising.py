@@ -136,7 +136,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, FileError) as caught:
         if file is None or file.kept == (0, 0):
             raise
-        stopped = caught
+        if isinstance(caught, FileError) or file.kept != (len(temperatures), arguments.draws):  # not after the last draw
+            stopped = caught
     n_temperatures, n_draws = file.kept
     missing = f"{n_temperatures} of {len(temperatures)} temperatures"
     if n_draws < arguments.draws:

@@ -116,7 +116,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, FileError) as caught:
         if file is None or file.kept == (0, 0):
             raise
-        stopped = caught
+        if isinstance(caught, FileError) or file.kept != (n_models, arguments.draws):  # not after the last draw
+            stopped = caught
     n_done, n_draws = file.kept
     _report_lattice(arguments.output, study, n_done)
     missing = f"{n_done} of {n_models} models" + f", {n_draws} of {arguments.draws} draws" * (n_draws < arguments.draws)
