@@ -136,7 +136,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, FileError) as caught:
         if file is None or file.kept == (0, 0):
             raise
-        if isinstance(caught, FileError) or file.kept != (len(temperatures), arguments.draws):  # not after the last draw
+        # After the last draw there is nothing to stop.
+        if isinstance(caught, FileError) or file.kept != (len(temperatures), arguments.draws):
             stopped = caught
     n_temperatures, n_draws = file.kept
     missing = f"{n_temperatures} of {len(temperatures)} temperatures"

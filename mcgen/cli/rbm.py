@@ -116,7 +116,8 @@ def _sample(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, FileError) as caught:
         if file is None or file.kept == (0, 0):
             raise
-        if isinstance(caught, FileError) or file.kept != (n_models, arguments.draws):  # not after the last draw
+        # After the last draw there is nothing to stop.
+        if isinstance(caught, FileError) or file.kept != (n_models, arguments.draws):
             stopped = caught
     n_done, n_draws = file.kept
     _report_lattice(arguments.output, study, n_done)
