@@ -2,7 +2,7 @@
 
     python tests/kill_ranks.py --kills 20
 
-Like `kills.py`, on two ranks that `mpiexec` starts: every command is begun again and again with --resume, and one of
+Like `kills.py`, on ranks that `mpiexec` starts: every command is begun again and again with --resume, and one of
 its ranks is killed after a random time, until the run is complete; its data must be those of one process.
 """
 
@@ -29,7 +29,7 @@ COMMANDS = SEVERAL | {"replicas shared out": FEW}
 
 
 def work(rank: int, seconds: float, number: int, words: str) -> int:
-    """A command, in which a rank sends itself a signal after so many seconds, or none."""
+    """A command, in which one rank, or none, sends itself a signal after so many seconds."""
     kills.make_blocks_small()
     if parallel.world().rank == rank:
         timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
@@ -38,43 +38,52 @@ def work(rank: int, seconds: float, number: int, words: str) -> int:
     return cli.main(words.split())
 
 
-def start(words: str, rank: int = -1, seconds: float = 0.0, number: int = 0) -> subprocess.CompletedProcess:
-    """The same on two ranks."""
+def start(
+    words: str, n_ranks: int, rank: int = -1, seconds: float = 0.0, number: int = 0
+) -> subprocess.CompletedProcess:
+    """The same on several ranks."""
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    line = [mpiexec, "-n", "2", sys.executable, __file__, "--work", str(rank), str(seconds), str(number), words]
+    line = [
+        mpiexec,
+        "-n",
+        str(n_ranks),
+        sys.executable,
+        __file__,
+        "--work",
+        str(rank),
+        str(seconds),
+        str(number),
+        words,
+    ]
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
 
 
-def kill(name: str, words: str, n_kills: int, seed: int) -> str:
+def kill(name: str, words: str, n_kills: int, seed: int, n_ranks: int) -> str:
     """Kill a command so many times; returns what was seen."""
     chance = random.Random(seed)
     kills.in_a_process(lambda: cli.main([*words.split(), "--output", "whole.h5"]))
     whole = kills.contents(Path("whole.h5"))
     begun = time.monotonic()
-    done = start(f"{words} --output run.h5 --checkpoint-every 0")
+    done = start(f"{words} --output run.h5 --checkpoint-every 0", n_ranks)
     assert done.returncode == 0, done.stderr
     longest = time.monotonic() - begun
     words, n_runs, n_killed, slowest, told = f"{words} --output run.h5 --checkpoint-every 0 --resume", 0, 0, 0.0, set()
     while True:
         path = Path("run.h5")
-        if path.exists():
-            found = results.load_study(path).attributes["status"]
-            if found == "complete":
-                with contextlib.suppress(Exception):
-                    results.merge(path, "plain.h5", overwrite=True)
-                found = kills.contents(path)
-                assert found.keys() == whole.keys()
-                different = [one for one in whole if not kills.same(found[one], whole[one])]
-                assert not different, different
-                n_runs += 1
-                for one in Path().glob("run*"):
-                    shutil.rmtree(one) if one.is_dir() else one.unlink()
+        if path.exists() and results.load_study(path).attributes["status"] == "complete":
+            found = kills.contents(path)
+            assert found.keys() == whole.keys()
+            different = [one for one in whole if not kills.same(found[one], whole[one])]
+            assert not different, different
+            n_runs += 1
+            for one in Path().glob("run*"):
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
         if n_killed >= n_kills and not list(Path().glob("run*")):
             break
-        rank, seconds = chance.randrange(2), chance.uniform(0.0, 0.7) * longest
+        rank, seconds = chance.randrange(n_ranks), chance.uniform(0.0, 0.7) * longest
         number = chance.choice([signal.SIGKILL, signal.SIGTERM])
         begun = time.monotonic()
-        done = start(words, rank if n_killed < n_kills else -1, seconds, number)
+        done = start(words, n_ranks, rank if n_killed < n_kills else -1, seconds, number)
         taken = time.monotonic() - begun
         if done.returncode:
             n_killed += 1
@@ -88,6 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     """Kill, and print what was seen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20, help="of each command")
+    parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=None, help="the command whose name begins so")
     parser.add_argument("--work", nargs=4, default=None, help=argparse.SUPPRESS)
@@ -99,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.only is None or name.startswith(arguments.only):
             with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
                 kills.in_a_process(kills.prepare)
-                print(kill(name, words, arguments.kills, arguments.seed), flush=True)
+                print(kill(name, words, arguments.kills, arguments.seed, arguments.ranks), flush=True)
     return 0
 
 

@@ -62,12 +62,13 @@ def draw_in_parts(
     own = grid(n_entries if divided else 1, n_groups, world)
     entries = own.temperatures if divided else slice(0, n_entries)
     everyone, column = Agreements(world), Agreements(world.split(own.column))
-    here = results.stage(path, entries.stop - entries.start, arguments.draws)
+    n_entries = entries.stop - entries.start
+    here = results.stage(path, n_entries, arguments.draws) if arguments.resume else None
     is_idle, is_first = own.column < 0, world.rank == 0
 
     def opened(**settings: object):  # noqa: ANN202 - the rooms are imported late
         return results.stream_samples(
-            path, arguments.draws, entries.stop - entries.start, True, remembered,
+            path, arguments.draws, n_entries, True, remembered,
             checkpoint_every=arguments.checkpoint_every, not_settings=NO_SETTINGS, **settings,
         )  # fmt: skip
 

@@ -56,9 +56,10 @@ from mcgen.results.groups import AXES, Columns
 from mcgen.results.kept_trainings import kept_trainings
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
-from mcgen.results.ranks import RankFile, check_ranks, file_of_rank, merge, stage, write_index
+from mcgen.results.ranks import RankFile, file_of_rank, merge, write_index
 from mcgen.results.rows import lattice_series, load_rows
 from mcgen.results.saving import save
+from mcgen.results.stages import check_ranks, stage
 from mcgen.results.streaming import stream_samples
 from mcgen.results.study import Study, as_study
 

@@ -37,7 +37,7 @@ def start(n_ranks, *words):
     """Run Python with these words on a number of ranks."""
     command = [MPIEXEC, "-n", str(n_ranks), sys.executable, *map(str, words)]
     environment = os.environ | {"NUMBA_NUM_THREADS": "1", "PYTHONPATH": str(Path(mcgen.__file__).parents[1])}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 def contents(path):

@@ -195,6 +195,7 @@ RANKS = [
         "results.saving",
         "results.segments",
         "results.sources",
+        "results.stages",
         "results.streaming",
         "results.study",
         "results.trees",
