@@ -80,7 +80,7 @@ def kill(name: str, words: str, n_kills: int, seed: int, n_ranks: int) -> str:
                 shutil.rmtree(one) if one.is_dir() else one.unlink()
         if n_killed >= n_kills and not list(Path().glob("run*")):
             break
-        rank, seconds = chance.randrange(n_ranks), chance.uniform(0.0, 0.7) * longest
+        rank, seconds = chance.randrange(n_ranks), chance.uniform(0.0, 0.4) * longest
         number = chance.choice([signal.SIGKILL, signal.SIGTERM])
         begun = time.monotonic()
         done = start(words, n_ranks, rank if n_killed < n_kills else -1, seconds, number)
