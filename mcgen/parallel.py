@@ -29,6 +29,8 @@ BATCH_STEP = "4294967291"  # the number that Slurm gives the batch script
 LOCAL_RANKS = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 # An error that all ranks have is told by rank 0 alone: the others wait for its end before they tell theirs.
 SECONDS_FOR_RANK_0 = 1.0
+# When all are ended, launchers drop what they have not passed on yet: the reason would be lost.
+SECONDS_FOR_OUTPUT = 0.5
 
 
 class World:
@@ -165,6 +167,7 @@ class World:
         """End all ranks."""
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(SECONDS_FOR_OUTPUT)
         self.communicator.Abort(status)
 
 
