@@ -161,7 +161,9 @@ def _tell_stages(stages: "list[Stage | None]", is_first: bool) -> None:
     if not is_first or not known:
         return
     least, most = (rule(known, key=lambda rank: known[rank].n_draws / known[rank].n_all) for rule in (min, max))
-    words = [f"rank {rank} has kept {known[rank].n_draws} of {known[rank].n_all} draws" for rank in {least, most}]
+    words = [f"rank {rank} has kept {known[rank].n_draws} of {known[rank].n_all} draws" for rank in (least, most)]
+    if least == most:
+        words = [f"ranks have kept {known[least].n_draws} of {known[least].n_all} draws"]
     if missing:
         words.append(f"rank {missing[0]} has kept nothing, and those that share chains with it begin anew")
     print(f"mcgen: going on: {', '.join(words)}", file=sys.stderr)
