@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from mcgen import interruption
+from mcgen import hdf5, interruption
 from mcgen.errors import FileError
 from mcgen.parallel import ALONE, World
 from mcgen.progress import progress as progress_bar
@@ -191,10 +190,10 @@ def _write(path: Path, identity: str, label: str, done: int, state: State) -> No
     """Beside the old checkpoint first, then in its place: one of the two is always whole."""
     beside = path.with_name(path.name + ".part")
     try:
-        with h5py.File(beside, "w") as file:
+        with hdf5.created(beside) as file:
             file.attrs.update({"mcgen": "checkpoint", "identity": identity, "label": label, "done": done})
             for k, array in enumerate(state):
-                file.create_dataset(f"state{k}", data=array)
+                file.create_dataset(f"sums/{k}", data=array)
         beside.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -203,15 +202,20 @@ def _write(path: Path, identity: str, label: str, done: int, state: State) -> No
 
 
 def _read(path: Path, identity: str) -> tuple[int, State]:
-    try:
-        with h5py.File(path, "r") as file:
-            found, label = file.attrs.get("identity"), file.attrs.get("label")
-            done, state = int(file.attrs["done"]), tuple(file[f"state{k}"][()] for k in range(len(file)))
-    except (OSError, KeyError) as error:
-        raise FileError(f"{path} is not a checkpoint of mcgen ({error}); delete it, or choose another") from error
-    if found != identity:
-        raise FileError(
-            f"{path} is the checkpoint of another sum ({label}, or of other parameters); finish that one, delete it, "
-            "or choose another"
-        )
-    return done, tuple(np.asarray(array) for array in state)
+    def choose(listing: hdf5.Listing) -> list[str]:
+        found, label, done = (listing.attrs.get(name) for name in ("identity", "label", "done"))
+        names = set(listing.groups.get("sums", ()))
+        numbers = list(map(str, range(len(names))))
+        if found is None or not isinstance(done, np.integer) or names != set(numbers) or not names:
+            raise FileError(f"{path} is not a checkpoint of mcgen; delete it, or choose another")
+        if found != identity:
+            raise FileError(
+                f"{path} is the checkpoint of another sum ({label}, or of other parameters); finish that one, delete "
+                "it, or choose another"
+            )
+        return [f"sums/{number}" for number in numbers]
+
+    if not hdf5.is_hdf5(path):
+        raise FileError(f"{path} is not a checkpoint of mcgen; delete it, or choose another")
+    listing, groups = hdf5.read(path, choose)
+    return int(listing.attrs["done"]), tuple(groups["sums"].values())

@@ -21,13 +21,12 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 from rbm_parts.patterns import bars_and_stripes
 from scipy.stats import binom, norm
 
-from mcgen import checks, evaluation, ising, rbm, report, results, rng
+from mcgen import checks, evaluation, hdf5, ising, rbm, report, results, rng
 from mcgen.errors import McgenError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.partition import ais, sandwich
@@ -167,7 +166,7 @@ def table(methods: list[str], columns: dict[str, np.ndarray]) -> tuple[str, int]
 
 def save(arguments: argparse.Namespace, names: list[str], columns: dict[str, np.ndarray], status: str) -> None:
     """One entry for each model: the exact values, and everything that was estimated."""
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.created(beside) as file:
         sign(file, vars(arguments) | {"names": names}, status)
         for group, its in (("exact", ("log_partition",)), ("observables", columns.keys() - {"log_partition"})):
             group = Group(file, group, "entry")

@@ -25,11 +25,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 
-from mcgen import checks, enumeration, ising, rbm, report, results, rng, stats
+from mcgen import checks, enumeration, hdf5, ising, rbm, report, results, rng, stats
 from mcgen.errors import InputError, McgenError
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.evaluation import effective_couplings
@@ -195,7 +194,7 @@ def table(found: list[System], rows: list[int], fits: list[Fit]) -> str:
 def save(arguments: argparse.Namespace, found: list[System], fits: list[Fit], status: str) -> None:
     """A group for each system: its couplings, its floor, and what was read from every fit, by rows and repeat."""
     dimensions = {"fields": ("site",), "pairs": ("pair",), "largest_three_body": (), "kl_divergence": ()}
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.created(beside) as file:
         sign(file, vars(arguments), status)
         for k, system in enumerate(found):
             group = Group(file, system.name.replace("+-", "").replace(" ", "_"))

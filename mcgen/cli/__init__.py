@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 
 from mcgen import interruption
-from mcgen.cli import blas_kernels, ising, rbm, run, vae
+from mcgen.cli import blas_kernels, files, ising, rbm, run, vae
 from mcgen.cli.arguments import Parser, command, output_arguments
 from mcgen.errors import InputError, McgenError
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: 0, 2 after an error that a message explains, 130 after Ctrl-C, 143 after SIGTERM, 75 after the
-        time limit: try again, with --resume.
+        time limit: try again, with --resume. That of `mcgen check` says more.
 
     Examples
     --------
@@ -85,6 +85,7 @@ def parser() -> Parser:
     ising.add_commands(rooms)
     rbm.add_commands(rooms)
     vae.add_commands(rooms)
+    files.add_commands(rooms)
     words = "Show what a file holds, with exact values beside it: as an HTML page or as one figure."
     report = command(rooms, "report", _report, words, "mcgen report rbm.h5 --output report.html")
     report.add_argument("file", help="any HDF5 file written by mcgen")

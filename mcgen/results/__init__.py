@@ -1,9 +1,5 @@
 """HDF5 files: save and load samples, models, training histories and tables of exact values.
 
-The schema, version 3. Every axis of every dataset has a dimension scale, so the files open in h5py, HDFView, Julia,
-MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
-
-=============  ===============================================================================================
 /lattice       coupling (direction, site_0, ...), field (site_0, ...); attributes shape, periodic
 /samples       states int8 (chain, draw, site_0, ...), absent where they were not kept; energy float64 and
                magnetization int64 (chain, draw); flip_rate; seed; attributes kind "ising", kernel, method,
@@ -38,20 +34,31 @@ MATLAB and, as netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 /exact         one dataset for each exact quantity
 /observables   one dataset for each observable, and NAME_error beside it
 =============  ===============================================================================================
+=======
+The schema, what each group holds, is data in `mcgen.results.schema`; `mcgen check --schema` prints it, and `mcgen
+check` compares files with it. /samples holds what was drawn, /lattice the Ising model, /model parameters, /training
+histories, /trajectory and /checkpoint what was kept on the way, /exchange how tempering moved, /exact and /observables
+tables. Every axis of every dataset has a dimension scale, so the files open in h5py, HDFView, Julia, MATLAB and, as
+netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
 
 With several temperatures every dataset of these groups (but /lattice, and /exchange of a lattice, whose temperatures
 are one ladder) has a leading axis `temperature` (with several entries that have no temperature, `entry`); with one, the
 temperature is a number in the group. The first of several temperatures, where the others were never reached, has an
 axis of length 1. In the index of a run that several ranks have drawn (see `write_index`), datasets with a chain axis
-are virtual: they lie in the files of the ranks, beside the index. Root attributes: schema_version and those of
-`mcgen.provenance`, among them status: "complete", "interrupted", or "running" in the unfinished file PATH.part of a
-run, whose draws are virtual datasets that refer to PATH.blocks/ (see `mcgen.results.unfinished`). Earlier versions are
-still read: in 2 samples of models had flip_rate in place of acceptance_rate, no magnetization and no kernel, and all
-units had two states; 1 had no magnetization, kernel and /exchange.
+are virtual: they lie in the files of the ranks, beside the index. Root attributes are the version of the schema and
+those of `mcgen.provenance`, among them status: "complete", "interrupted", or "running" in the unfinished file PATH.part
+of a run, whose draws are virtual datasets that refer to PATH.blocks/ (see `mcgen.results.unfinished`). Files of all
+earlier versions are read.
+
+Files are data: nothing in them is evaluated or unpickled, links are not followed, sizes are checked before memory is
+taken, and the HDF5 library, which some damaged files crash, reads them in a process of its own (`mcgen.hdf5`).
 """
 
+from mcgen.results.check import Checked, check
+from mcgen.results.datatree import to_xarray
 from mcgen.results.draws import Draws
-from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
+from mcgen.results.export import export
+from mcgen.results.files import check_output, written_beside
 from mcgen.results.groups import AXES, Columns
 from mcgen.results.kept_trainings import kept_trainings
 from mcgen.results.loading import load, load_study
@@ -59,6 +66,7 @@ from mcgen.results.peeking import last_states
 from mcgen.results.ranks import RankFile, file_of_rank, merge, write_index
 from mcgen.results.rows import lattice_series, load_rows
 from mcgen.results.saving import save
+from mcgen.results.schema import VERSION as SCHEMA_VERSION
 from mcgen.results.stages import check_ranks, stage
 from mcgen.results.streaming import stream_samples
 from mcgen.results.study import Study, as_study
@@ -66,13 +74,16 @@ from mcgen.results.study import Study, as_study
 __all__ = [
     "AXES",
     "SCHEMA_VERSION",
+    "Checked",
     "Columns",
     "Draws",
     "RankFile",
     "Study",
     "as_study",
+    "check",
     "check_output",
     "check_ranks",
+    "export",
     "file_of_rank",
     "kept_trainings",
     "last_states",
@@ -84,6 +95,7 @@ __all__ = [
     "save",
     "stage",
     "stream_samples",
+    "to_xarray",
     "write_index",
     "written_beside",
 ]

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 
-import h5py
 import numpy as np
 
-from mcgen import vae
+from mcgen import hdf5, vae
 from mcgen.results.groups import Entries, Group
 from mcgen.vae import architecture, decoders
 from mcgen.vae.training import COLUMNS, State
@@ -90,7 +89,7 @@ def read_models(entries: Entries) -> tuple[Model, ...]:
     )
 
 
-def conditions_of(group: h5py.Group) -> tuple[float, ...]:
+def conditions_of(group: hdf5.Group) -> tuple[float, ...]:
     """The temperatures that a single conditional model has learned from; empty for others."""
     return tuple(float(one) for one in group.attrs.get("temperatures", ()))
 
@@ -130,7 +129,7 @@ def read_training(training: Entries, checkpoint: Entries, models: Sequence[Model
     fits = []
     for k, (model, state) in enumerate(zip(models, _states(checkpoint, models[0]), strict=True)):
         length = int(lengths[k])
-        if length != state.epoch or any(len(columns[name][k]) < length for name in names):
+        if length != state.epoch:
             raise ValueError(f"the history of training {k} has not the {state.epoch} epochs of its checkpoint")
         history = {name: columns[name][k][:length] for name in names} | {"epoch": np.arange(1, length + 1)}
         history = {name: history[name] for name in COLUMNS}
@@ -143,7 +142,7 @@ def _states(entries: Entries, model: Model) -> list[State]:
     arrays += sorted(name for name in entries.group if name.startswith("moment_"))
     for name in arrays:
         dataset = entries.group[name]
-        if dataset.shape[-1:] != (model.n_parameters,) or dataset.dtype != model.dtype:
+        if dataset.shape[-1] != model.n_parameters or dataset.dtype != model.dtype:
             raise ValueError(
                 f"{name} of the checkpoint is {dataset.dtype} of shape {dataset.shape}, and the model has "
                 f"{model.n_parameters} parameters, {model.dtype}"
@@ -184,14 +183,14 @@ def _shapes(one: type, settings: dict, n_conditions: int) -> tuple[list[dict], i
     return [*encoder.parameter_shapes, *decoder.parameter_shapes, of_kind], len(encoder.layers)
 
 
-def _decoder(attributes: h5py.AttributeManager) -> object:
+def _decoder(attributes: dict) -> object:
     name = str(attributes["decoder"])
     if name != "gaussian":
         return decoders.make(name)
     return vae.Gaussian(str(attributes["decoder_variance"]), float(attributes["decoder_std"]))
 
 
-def _convolution(attributes: h5py.AttributeManager) -> vae.Convolution | None:
+def _convolution(attributes: dict) -> vae.Convolution | None:
     if "convolution_shape" not in attributes:
         return None
     shape, filters = (tuple(int(n) for n in attributes[f"convolution_{name}"]) for name in OF_IMAGES[:2])

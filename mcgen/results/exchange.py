@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
+from mcgen import hdf5
 from mcgen.ising.tempering import Exchange
 from mcgen.rbm.tempering import Exchange as ExchangeOfModels
 from mcgen.results.groups import Entries, Group
@@ -19,7 +20,7 @@ def write_exchange(file: h5py.File, exchange: Exchange) -> None:
     group.close({"temperature": exchange.temperatures})
 
 
-def read_exchange(group: h5py.Group) -> Exchange:
+def read_exchange(group: hdf5.Group) -> Exchange:
     """What `write_exchange` wrote."""
     arrays = (group["temperature"][()], group["swap_rates"][()])
     return Exchange(*arrays, int(group["round_trips"][()]), int(group["n_sweeps"][()]))

@@ -12,8 +12,7 @@ import h5py
 
 from mcgen import provenance
 from mcgen.errors import FileError
-
-SCHEMA_VERSION = 3
+from mcgen.results.schema import VERSION
 
 # For what HDF5 still has to write of any file: its indices, scales and attributes.
 BYTES_TO_FINISH = 1 << 22
@@ -46,7 +45,8 @@ def written_beside(path: Path, beside: Path | None = None) -> Iterator[Path]:
         reason = os.strerror(error.errno) if error.errno else error  # what HDF5 adds to it is many lines long
         raise FileError(f"{path} cannot be written ({reason}); choose another path or free some space") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
 
 
 def check_output(path: str | Path, overwrite: bool = False) -> Path:
@@ -58,9 +58,15 @@ def check_output(path: str | Path, overwrite: bool = False) -> Path:
         If it exists and overwrite is false, it is a folder, or its folder is not there or not writable.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        exists, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
+    except OSError as error:  # the name is too long, or a folder may not be entered
+        raise FileError(f"{path} cannot be written ({error.strerror}); choose another path") from error
+    if is_folder:
         raise FileError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
+    if exists and not is_file:
+        raise FileError(f"{path} is a device, and would be replaced by a file; give the name of a file")
+    if exists and not overwrite:
         raise FileError(f"{path} exists; choose another name, or overwrite it (overwrite=True, --overwrite)")
     folder = path.parent
     if not folder.is_dir():
@@ -108,6 +114,6 @@ def uninterrupted() -> Iterator[None]:
 
 def sign(file: h5py.File, configuration: dict, status: str) -> None:
     """Write the root attributes: the version of the schema, and where the file came from."""
-    file.attrs["schema_version"] = SCHEMA_VERSION
+    file.attrs["schema_version"] = VERSION
     for name, value in provenance.attributes(configuration, status).items():
         file.attrs[name] = value

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
+from mcgen import hdf5
+
 # Names of the leading axis of groups that hold several entries.
 AXES = ("temperature", "entry")
 
@@ -125,12 +127,17 @@ class Group:
                 self.hdf[name].dims[axis].attach_scale(self.hdf[dimension])
 
 
+def is_stacked(n_axes: dict[str, int]) -> bool:
+    """Whether a group has several entries, from the numbers of axes of its datasets."""
+    return "entry" in n_axes or n_axes.get("temperature") == 1
+
+
 class Entries:
     """A group as a list of entries, one for each temperature."""
 
-    def __init__(self, group: h5py.Group):
+    def __init__(self, group: hdf5.Group):
         self.group = group
-        self.stacked = "entry" in group or ("temperature" in group and group["temperature"].ndim == 1)
+        self.stacked = is_stacked({name: array.ndim for name, array in group.items()})
 
     def get(self, name: str) -> list[np.ndarray]:
         """One array for each entry."""

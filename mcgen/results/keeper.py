@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mcgen import interruption
+from mcgen import hdf5, interruption
 from mcgen.errors import FileError
 from mcgen.results.files import sign
 from mcgen.results.groups import Group
@@ -16,7 +16,7 @@ from mcgen.results.runs import Run
 from mcgen.results.saving import write_study
 from mcgen.results.segments import COMING, Segments, Stretch, increment_name, refer, synchronised
 from mcgen.results.study import Study
-from mcgen.results.trees import read_tree, write_tree
+from mcgen.results.trees import datasets_of, read_tree, write_tree
 from mcgen.results.unfinished import blocks_of, part_of
 from mcgen.states import State
 
@@ -115,10 +115,9 @@ class Keeper:
 
 def _read_checkpoint(path: Path) -> dict[str, State]:
     try:
-        with h5py.File(path) as file:
-            checkpoint = read_tree(file["checkpoint"])
+        checkpoint = read_tree(hdf5.read(path, lambda listing: datasets_of(listing, "checkpoint"))[1], "checkpoint")
         if checkpoint["what"] != KIND:
             raise KeyError("what")
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise FileError(f"{path} cannot be resumed as a run of draws ({error}); give another output") from error
     return checkpoint

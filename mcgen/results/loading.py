@@ -1,15 +1,19 @@
 """Read what was written."""
 
+import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from mcgen.errors import FileError
+from mcgen import hdf5
+from mcgen.errors import FileError, InputError
+from mcgen.hdf5 import Group, Listing
 from mcgen.results import autoencoders, models, samples
-from mcgen.results.files import SCHEMA_VERSION
+from mcgen.results.draws import Draws
 from mcgen.results.groups import Entries
-from mcgen.results.sources import check_sources
+from mcgen.results.schema import VERSION as SCHEMA_VERSION
+from mcgen.results.schema import Deviation, check_arrays, check_listing, to_read
 from mcgen.results.study import Study
 from mcgen.results.trees import read_tree
 
@@ -62,61 +66,133 @@ def load_study(path: str | Path, keep_states: bool = True) -> Study:
         If the file cannot be read, is not one of mcgen's, or was written by a newer schema; or files of ranks are
         missing.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path} is not a file; check the path")
-    if not h5py.is_hdf5(path):
-        raise FileError(f"{path} is not an HDF5 file; give a file written by mcgen")
+    study, deviations = inspect(path, keep_states)
+    refuse(path, deviations)
+    return study
+
+
+def refuse(path: str | Path, deviations: Iterable[Deviation]) -> None:
+    """Raise `FileError` if a deviation is fatal."""
+    fatal = [deviation for deviation in deviations if deviation.is_fatal]
+    if fatal:
+        more = f", and {len(fatal) - 1} more: see mcgen check" * (len(fatal) > 1)
+        raise FileError(f"{path} cannot be read ({fatal[0]}{more}); {fatal[0].way_out}")
+
+
+def checked_listing(path: str | Path) -> Listing:
+    """What a file of mcgen's holds, without the numbers.
+
+    Raises
+    ------
+    FileError
+        If it cannot be opened, is not one of mcgen's, or is not as the schema says.
+    """
+    listing = hdf5.read(path, lambda _: [])[0]
+    refuse(path, check_listing(listing, version_of(path, listing)))
+    return listing
+
+
+def inspect(path: str | Path, keep_states: bool = True, scales: bool = False) -> tuple[Study | None, list[Deviation]]:
+    """Read a file and compare it with the schema.
+
+    Parameters
+    ----------
+    path : str or Path
+    keep_states : bool
+        As in `load`.
+    scales : bool
+        Whether to look at dimension scales.
+
+    Returns
+    -------
+    study : Study or None
+        None where a deviation is fatal.
+    deviations : list of Deviation
+
+    Raises
+    ------
+    FileError
+        If the file cannot be opened, is not one of mcgen's, or was written by a newer schema.
+    """
+    deviations = []
+
+    def skipped(listing: Listing) -> bool:
+        """Whether the states stay in the file; without magnetisations, as in version 1, these follow from them."""
+        kind = listing.group_attrs.get("samples", {}).get("kind")
+        return not keep_states and kind != "vae" and {"magnetization", "states"} <= {*listing.groups.get("samples", ())}
+
+    def choose(listing: Listing) -> list[str]:
+        version = version_of(path, listing)
+        deviations.extend(check_listing(listing, version, scales))
+        if any(deviation.is_fatal for deviation in deviations):
+            return []
+        return [name for name in to_read(listing) if name != "samples/states" or not skipped(listing)]
+
+    listing, groups = hdf5.read(path, choose, scales)
+    if not any(deviation.is_fatal for deviation in deviations):
+        deviations.extend(check_arrays(listing, groups))
+    if any(deviation.is_fatal for deviation in deviations):
+        return None, deviations
+    if skipped(listing):
+        entry, axis = listing.groups["samples"]["states"], 2 if Entries(groups["samples"]).stacked else 1
+        groups["samples"]["states"] = np.empty((*entry.shape[:axis], 0, *entry.shape[axis + 1 :]), entry.dtype)
     try:
-        with h5py.File(path, "r") as file:
-            version = file.attrs.get("schema_version")
-            if version is None or "mcgen_version" not in file.attrs:
-                raise FileError(
-                    f"{path} was not written by mcgen (it has no schema_version); give a file written by mcgen"
-                )
-            if int(version) > SCHEMA_VERSION:
-                raise FileError(
-                    f"{path} has schema version {version}, this mcgen reads up to {SCHEMA_VERSION}; "
-                    "install a newer mcgen"
-                )
-            check_sources(file)
-            return _read(file, keep_states)
-    except FileError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
-        raise FileError(f"{path} cannot be read ({error}); it is damaged or incomplete, make it again") from error
+        study = _study(listing.attrs, groups)
+        return study if keep_states else _without_states(study), deviations
+    except (InputError, LookupError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
+        return None, [*deviations, Deviation("", " ".join(str(error).split()))]
 
 
-def _read(file: h5py.File, keep_states: bool) -> Study:
+def _without_states(study: Study) -> Study:
+    drawn = tuple(
+        run if isinstance(run, Draws) else dataclasses.replace(run, states=run.states[:, :0].copy())
+        for run in study.samples
+    )
+    return dataclasses.replace(study, samples=drawn)
+
+
+def version_of(path: str | Path, listing: Listing) -> int:
+    """The version of the schema."""
+    version = listing.attrs.get("schema_version")
+    if version is None or "mcgen_version" not in listing.attrs:
+        raise FileError(f"{path} was not written by mcgen (it has no schema_version); give a file written by mcgen")
+    if not isinstance(version, np.integer) or version < 1:
+        raise FileError(f"{path} has the schema version {version!r}; it is damaged, make it again")
+    if version > SCHEMA_VERSION:
+        raise FileError(
+            f"{path} has schema version {version}, this mcgen reads up to {SCHEMA_VERSION}; install a newer mcgen"
+        )
+    return int(version)
+
+
+def _study(attrs: dict, groups: dict[str, Group]) -> Study:
     fields: dict = {}
     temperatures: tuple[float, ...] = ()
-    if "lattice" in file:
-        fields["lattice"] = models.read_lattice(file["lattice"])
-    if "model" in file:
-        entries = Entries(file["model"])
-        is_rbm = str(file["model"].attrs["kind"]) == "rbm"
+    if "lattice" in groups:
+        fields["lattice"] = models.read_lattice(groups["lattice"])
+    if "model" in groups:
+        entries = Entries(groups["model"])
+        is_rbm = entries.group.attrs["kind"] == "rbm"
         fields["models"] = (models if is_rbm else autoencoders).read_models(entries)
-        temperatures = entries.temperatures() or autoencoders.conditions_of(file["model"])
-    if "samples" in file:
-        entries = Entries(file["samples"])
-        fields["samples"] = samples.read(entries, fields, file.get("exchange"), keep_states)
+        temperatures = entries.temperatures() or autoencoders.conditions_of(entries.group)
+    if "samples" in groups:
+        entries = Entries(groups["samples"])
+        fields["samples"] = samples.read(entries, fields, groups.get("exchange"))
         temperatures = entries.temperatures()
-    if "training" in file:
-        training = Entries(file["training"])
+    if "training" in groups:
+        training = Entries(groups["training"])
         if is_rbm:
             kept = None
-            if "trajectory" in file:
-                kept = models.read_trajectory(Entries(file["trajectory"]), fields["models"])
-            kept_states = read_tree(file["checkpoint"]) if "checkpoint" in file else None
+            if "trajectory" in groups:
+                kept = models.read_trajectory(Entries(groups["trajectory"]), fields["models"])
+            kept_states = read_tree(groups, "checkpoint") if "checkpoint" in groups else None
             fields["trained"] = models.read_training(training, fields["models"], kept, kept_states)
         else:
-            checkpoint = Entries(file["checkpoint"])
+            checkpoint = Entries(groups["checkpoint"])
             fields["trained"] = autoencoders.read_training(training, checkpoint, fields["models"])
     for name in ("exact", "observables"):
-        if name in file:
-            fields[name] = Entries(file[name]).columns()
-            temperatures = Entries(file[name]).temperatures()
-    if not fields:
-        raise KeyError("it holds no results")
-    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in file.attrs.items()}
+        if name in groups:
+            fields[name] = Entries(groups[name]).columns()
+            temperatures = Entries(groups[name]).temperatures()
+    attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in attrs.items()}
     return Study(temperatures=temperatures, attributes=attributes, **fields)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
-from mcgen import ising, rbm
+from mcgen import hdf5, ising, rbm
 from mcgen.rbm.units.kinds import KINDS, Unit
 from mcgen.results.groups import AXES, Entries, Group
 
@@ -25,7 +25,7 @@ def write_lattice(file: h5py.File, lattice: ising.Ising) -> None:
     group.close()
 
 
-def read_lattice(group: h5py.Group) -> ising.Ising:
+def read_lattice(group: hdf5.Group) -> ising.Ising:
     """The group /lattice."""
     return ising.Ising(
         tuple(int(length) for length in group.attrs["shape"]),

@@ -8,6 +8,7 @@ the folder of the index. `merge` makes one plain file.
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +16,17 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from mcgen import hdf5
 from mcgen.errors import FileError
 from mcgen.results.files import check_output, check_room, sign, written_beside
 from mcgen.results.groups import AXES, Group
-from mcgen.results.sources import check_sources, escaped, source_names
+from mcgen.results.loading import checked_listing
+from mcgen.results.sources import escaped
 
 # Options that say nothing of what a run draws.
 NOT_OF_THE_RUN = ("output", "overwrite", "resume", "checkpoint_every", "time_limit", "pipeline")
+# Names that `file_of_rank` gives.
+OF_A_RANK = re.compile(r"[^/]+\.[0-9a-f]{8}\.rank-\d+-of-\d+(\.[^/]*)?")
 # Bytes that `merge` copies at once.
 BYTES_AT_ONCE = 1 << 26
 
@@ -132,31 +137,29 @@ def merge(path: str | Path, output: str | Path, overwrite: bool = False) -> Path
         If a file of a rank is missing, the path is no index, or the output cannot be written.
     """
     path, output = Path(path), check_output(output, overwrite)
-    with _opened(path) as index:
-        check_sources(index)
-        if not source_names(index):
-            raise FileError(f"{path} is one plain file already; nothing is to be merged")
-        if index.attrs.get("status") != "complete":
-            raise FileError(f"{path} is no index of files of ranks but a run that has not ended; go on with --resume")
-        with written_beside(output) as beside, h5py.File(beside, "w") as file:
-            for name, group in index.items():
-                axis = next((axis for axis in AXES if axis in group and group[axis].is_scale), "")
-                copy = Group(file, name, axis)
-                copy.hdf.attrs.update(group.attrs)
-                for one, dataset in group.items():
-                    if not dataset.is_scale:
-                        _copy(copy, one, dataset)
-                copy.close({one: dataset[()] for one, dataset in group.items() if dataset.is_scale})
-            file.attrs.update(index.attrs)
+    listing = checked_listing(path)
+    if not listing.sources:
+        raise FileError(f"{path} is one plain file already; nothing is to be merged")
+    if listing.attrs.get("status") != "complete":
+        raise FileError(f"{path} is no index of files of ranks but a run that has not ended; go on with --resume")
+    with _opened(path) as index, written_beside(output) as beside, h5py.File(beside, "w") as file:
+        for name, group in index.items():
+            axis = next((axis for axis in AXES if axis in group and group[axis].is_scale), "")
+            copy = Group(file, name, axis)
+            copy.hdf.attrs.update(group.attrs)
+            for one, dataset in group.items():
+                if not dataset.is_scale:
+                    _copy(copy, one, dataset)
+            copy.close({one: dataset[()] for one, dataset in group.items() if dataset.is_scale})
+        file.attrs.update(index.attrs)
     return output
 
 
 def _sources(path: Path) -> list[str]:
     """The names of the files of ranks that a file is the index of; none for another file."""
     try:
-        with h5py.File(path, "r") as file:
-            return [name for name in source_names(file) if Path(name).name == name]
-    except OSError:
+        return [name for name in hdf5.read(path, lambda _: [])[0].sources if OF_A_RANK.fullmatch(name)]
+    except FileError:
         return []
 
 

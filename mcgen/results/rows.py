@@ -1,14 +1,15 @@
 """Rows of data to learn from."""
 
+import warnings
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from mcgen import checks, ising
+from mcgen import checks, hdf5, ising
 from mcgen.errors import FileError, InputError
 from mcgen.observables.averages import spins
 from mcgen.results.loading import load_study
+from mcgen.results.peeking import states_part
 
 # States that are looked at together.
 BYTES_AT_ONCE = 1 << 24
@@ -47,9 +48,7 @@ def load_rows(path: str | Path, real: bool = False) -> list[tuple[float | None, 
     [[0, 1, 1], [1, 0, 1]]
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path} is not a file; check the path")
-    if h5py.is_hdf5(path):
+    if hdf5.is_hdf5(path):
         study = load_study(path)
         if not study.samples:
             raise FileError(
@@ -60,7 +59,7 @@ def load_rows(path: str | Path, real: bool = False) -> list[tuple[float | None, 
                 f"{path} holds energies and magnetisations but no states; sample again without --no-states "
                 "(keep_states=True)"
             )
-        temperatures = study.temperatures or (None,)
+        temperatures = study.temperatures or (None,) * len(study.samples)
         tables = []
         for temperature, run in zip(temperatures, study.samples, strict=True):
             rows = run.states.reshape(-1, int(np.prod(run.states.shape[2:])))
@@ -69,12 +68,23 @@ def load_rows(path: str | Path, real: bool = False) -> list[tuple[float | None, 
             tables.append((temperature, checked, study.lattice))
         return tables
     try:
-        rows = np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
-    except (ValueError, OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} cannot be read as a table of numbers ({error}); give rows of 0 and 1") from error
-    if rows.ndim != 2 or rows.size == 0:
-        raise FileError(f"{path} has shape {rows.shape}; give a table with at least one row")
+        rows = _table(path)
+    except Exception as error:  # NumPy reads the heads of .npy files with the tokenizer of Python, which has its own
+        words = " ".join(str(error).split())
+        raise FileError(f"{path} cannot be read as a table of numbers ({words}); give rows of 0 and 1") from error
+    if rows.ndim != 2 or rows.size == 0 or rows.dtype.kind not in "biuf":
+        raise FileError(f"{path} has shape {rows.shape} and type {rows.dtype}; give a table with at least one row")
     return [(None, _checked(path, rows, real).astype(np.float64 if real else np.int8), None)]
+
+
+def _table(path: Path) -> np.ndarray:
+    """The numbers of a .npy file or a text, which are never evaluated or unpacked."""
+    if path.suffix == ".npy":
+        # Mapped first: that a file is as long as it says is checked before memory is taken.
+        return np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
+    with path.open(encoding="utf-8") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a file without rows, which has an error
+        return np.loadtxt(file, ndmin=2)
 
 
 def _checked(path: Path, rows: np.ndarray, real: bool) -> np.ndarray:
@@ -103,15 +113,17 @@ def lattice_series(path: str | Path, k: int, lattice: ising.Ising) -> tuple[np.n
     Returns
     -------
     energy, magnetization : float64 and int64, shape (n_chains, n_draws)
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or holds no states.
     """
-    with h5py.File(path) as file:
-        states = file["samples/states"]
-        entry = (k,) if states.ndim == 4 else ()  # (model, chain, draw, visible)
-        n_chains, n_draws = states.shape[-3:-1]
-        series = np.empty((n_chains, n_draws)), np.empty((n_chains, n_draws), np.int64)
-        at_once = max(1, BYTES_AT_ONCE // (n_chains * states.shape[-1]))
-        for first in range(0, n_draws, at_once):
-            piece = spins(states[(*entry, slice(None), slice(first, first + at_once))], lattice)
-            for one, values in zip(series, (lattice.energy(piece), lattice.magnetization(piece)), strict=True):
-                one[:, first : first + at_once] = values
-    return series
+    pieces, first, n_draws = [], 0, 1
+    while first < n_draws:
+        states, n_draws = states_part(path, k, first, BYTES_AT_ONCE)
+        piece = spins(states, lattice)
+        pieces.append((lattice.energy(piece), lattice.magnetization(piece)))
+        first += states.shape[1]
+    energy, magnetization = (np.concatenate(series, axis=1) for series in zip(*pieces, strict=True))
+    return energy, magnetization

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Sequence
 
-import h5py
 import numpy as np
 
-from mcgen import ising, rbm
+from mcgen import hdf5, ising, rbm
 from mcgen.results.draws import Draws
 from mcgen.results.exchange import read_exchange, read_exchanges
 from mcgen.results.files import check_room
@@ -135,7 +134,7 @@ def series_shape(run: Samples) -> tuple[int, int]:
     return next(iter(series_of(run).values())).shape
 
 
-def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_states: bool = True) -> tuple[Samples, ...]:
+def read(entries: Entries, others: dict, exchange: hdf5.Group | None) -> tuple[Samples, ...]:
     """The runs of the group /samples.
 
     Parameters
@@ -143,9 +142,8 @@ def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_state
     entries : Entries
     others : dict
         The `lattice` or the `models` of the same file.
-    exchange : h5py.Group or None
+    exchange : hdf5.Group or None
         The group /exchange.
-    keep_states : bool
     """
     attributes = entries.group.attrs
     if attributes["kind"] == "vae":
@@ -158,8 +156,8 @@ def read(entries: Entries, others: dict, exchange: h5py.Group | None, keep_state
     }
     own = [{"seed": int(seed)} | settings for seed in entries.get("seed")]
     if attributes["kind"] == "ising":
-        return _lattice_runs(entries, own, others["lattice"], exchange, keep_states)
-    return _model_runs(entries, own, others["models"], exchange, keep_states)
+        return _lattice_runs(entries, own, others["lattice"], exchange)
+    return _model_runs(entries, own, others["models"], exchange)
 
 
 def _independent_draws(entries: Entries) -> tuple[Draws, ...]:
@@ -169,17 +167,17 @@ def _independent_draws(entries: Entries) -> tuple[Draws, ...]:
 
 
 def _lattice_runs(
-    entries: Entries, own: list[dict], lattice: ising.Ising, exchange: h5py.Group | None, keep_states: bool
+    entries: Entries, own: list[dict], lattice: ising.Ising, exchange: hdf5.Group | None
 ) -> tuple[ising.Samples, ...]:
     energy = entries.get("energy")
-    if keep_states and "states" in entries.group:
+    if "states" in entries.group:
         states = entries.get("states")
     else:
         states = [np.empty((len(e), 0, *lattice.shape), np.int8) for e in energy]
     if "magnetization" in entries.group:
         magnetization = entries.get("magnetization")
     else:  # files of version 1
-        magnetization = [lattice.magnetization(s) for s in entries.get("states")]
+        magnetization = [lattice.magnetization(s) for s in states]
     common = {
         "lattice": lattice,
         "kernel": str(entries.group.attrs.get("kernel", "single-flip")),
@@ -193,21 +191,16 @@ def _lattice_runs(
 
 
 def _model_runs(
-    entries: Entries, own: list[dict], models: Sequence[rbm.RBM], exchange: h5py.Group | None, keep_states: bool
+    entries: Entries, own: list[dict], models: Sequence[rbm.RBM], exchange: hdf5.Group | None
 ) -> tuple[rbm.Samples, ...]:
     kernel = str(entries.group.attrs.get("kernel", ""))
-    if keep_states:
-        states = entries.get("states")
-    else:
-        first = entries.group["states"]
-        n_chains, n_visible = first.shape[-3], first.shape[-1]
-        states = [np.empty((n_chains, 0, n_visible), first.dtype) for _ in models]
+    states = entries.get("states")
     if "acceptance_rate" in entries.group:
         rates, magnetization = entries.get("acceptance_rate"), entries.get("magnetization")
     else:  # files of versions 1 and 2
         rates, magnetization = (
             entries.get("flip_rate"),
-            [s.sum(axis=2, dtype=np.float64) for s in entries.get("states")],
+            [s.sum(axis=2, dtype=np.float64) for s in states],
         )
     exchanges = [None] * len(states) if exchange is None else read_exchanges(Entries(exchange))
     return tuple(

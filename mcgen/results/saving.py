@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mcgen import ising
+from mcgen import hdf5, ising
 from mcgen.results import autoencoders, models, samples
 from mcgen.results.exchange import write_exchange, write_exchanges
 from mcgen.results.files import check_output, sign, written_beside
@@ -61,7 +61,7 @@ def save(
     check_alike("trainings", study.trained, of_training)
     if configuration is None:
         configuration = own_configuration(study)
-    with written_beside(path) as beside, h5py.File(beside, "w") as file:
+    with written_beside(path) as beside, hdf5.created(beside) as file:
         sign(file, configuration, status)
         write_study(file, study)
     return path

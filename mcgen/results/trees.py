@@ -1,12 +1,20 @@
-"""States of `mcgen.states` in a file: groups for dictionaries and lists, datasets for arrays, JSON for the rest."""
+"""States of `mcgen.states` in a file: groups for dictionaries and lists, datasets for arrays, JSON for the rest.
+
+Each group has the attributes kind, "dictionary" or "list"; numbers, JSON of what is neither array nor group; and
+arrays, JSON that says of each dataset that is not a scale whether it is a list of arrays, stacked.
+"""
 
 import json
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
 
+from mcgen import hdf5
 from mcgen.results.groups import Group
 from mcgen.states import State
+
+KINDS = ("dictionary", "list")
 
 
 def write_tree(parent: h5py.Group, name: str, tree: dict | list) -> None:
@@ -22,40 +30,93 @@ def write_tree(parent: h5py.Group, name: str, tree: dict | list) -> None:
 
     Examples
     --------
+    >>> import pathlib, tempfile
     >>> import h5py, numpy as np
-    >>> from mcgen.results.trees import read_tree, write_tree
-    >>> with h5py.File.in_memory() as file:
+    >>> from mcgen import hdf5
+    >>> from mcgen.results.trees import datasets_of, read_tree, write_tree
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "state.h5"
+    >>> with h5py.File(path, "w") as file:
     ...     write_tree(file, "state", {"n": 3, "of": [np.arange(2), None]})
-    ...     read_tree(file["state"])
+    >>> read_tree(hdf5.read(path, lambda listing: datasets_of(listing, "state"))[1], "state")
     {'n': 3, 'of': [array([0, 1]), None]}
     """
     group = Group(parent, name)
     items = tree.items() if isinstance(tree, dict) else ((f"{k:06d}", one) for k, one in enumerate(tree))
-    plain = {}
+    plain, arrays = {}, {}
     for key, value in items:
         if isinstance(value, np.ndarray):
             _add(group, key, value)
+            arrays[key] = False
         elif isinstance(value, list) and _alike(value):
             _add(group, key, np.stack(value))
-            group.hdf[key].attrs["stacked"] = np.int8(1)
+            arrays[key] = True
         elif isinstance(value, dict | list):
             write_tree(group.hdf, key, value)
         else:
             plain[key] = value
     group.hdf.attrs["kind"] = "dictionary" if isinstance(tree, dict) else "list"
-    group.hdf.attrs["numbers"] = json.dumps(plain)
+    group.hdf.attrs["numbers"], group.hdf.attrs["arrays"] = json.dumps(plain), json.dumps(arrays)
     group.close()
 
 
-def read_tree(group: h5py.Group) -> dict | list:
-    """What `write_tree` wrote."""
-    found: dict[str, State] = json.loads(group.attrs["numbers"])
-    for key, item in group.items():
-        if isinstance(item, h5py.Group):
-            found[key] = read_tree(item)
-        elif not item.is_scale:
-            found[key] = list(item[()]) if "stacked" in item.attrs else np.asarray(item[()])
+def groups_of(listing: hdf5.Listing, name: str) -> list[str]:
+    """The groups of a state, with that of this name."""
+    return [one for one in listing.groups if one == name or one.startswith(f"{name}/")]
+
+
+def datasets_of(listing: hdf5.Listing, name: str) -> Iterator[str]:
+    """The datasets to read for a state."""
+    for group in groups_of(listing, name):
+        for dataset in _object(listing.group_attrs[group], "arrays") or ():
+            if dataset in listing.groups[group]:
+                yield f"{group}/{dataset}"
+
+
+def wrong_in(listing: hdf5.Listing, name: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with the groups of a state: places, and words."""
+    for group in groups_of(listing, name):
+        attributes = listing.group_attrs[group]
+        if attributes.get("kind") not in KINDS:
+            yield f"/{group}@kind", f"is none of {', '.join(KINDS)}"
+        for attribute in ("numbers", "arrays"):
+            if _object(attributes, attribute) is None:
+                yield f"/{group}@{attribute}", "is no JSON of an object"
+        for dataset in _object(attributes, "arrays") or ():
+            if dataset not in listing.groups[group]:
+                yield f"/{group}/{dataset}", "is missing"
+
+
+def read_tree(groups: dict[str, hdf5.Group], name: str) -> dict | list:
+    """What `write_tree` wrote, of groups that were read.
+
+    Parameters
+    ----------
+    groups : dict
+        Those of the file, with the datasets that `datasets_of` names.
+    name : str
+
+    Returns
+    -------
+    dict or list
+    """
+    group = groups[name]
+    found: dict[str, State] = dict(_object(group.attrs, "numbers"))
+    for key, stacked in _object(group.attrs, "arrays").items():
+        found[key] = list(group[key]) if stacked else group[key]
+    for one in groups:
+        before, _, key = one.rpartition("/")
+        if before == name:
+            found[key] = read_tree(groups, one)
     return found if group.attrs["kind"] == "dictionary" else [found[key] for key in sorted(found)]
+
+
+def _object(attributes: dict, name: str) -> dict | None:
+    """The JSON of an attribute, None if it is not that of an object."""
+    try:
+        found = json.loads(attributes[name])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _add(group: Group, key: str, array: np.ndarray) -> None:

@@ -16,8 +16,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
-
+from mcgen import hdf5
 from mcgen.errors import FileError
 from mcgen.results.files import check_output
 
@@ -136,10 +135,10 @@ def claimed(path: str | Path) -> Iterator[None]:
 
 def _attributes(path: Path) -> dict:
     try:
-        with h5py.File(path) as file:
-            attributes = dict(file.attrs) | {"has a checkpoint": "checkpoint" in file}
-    except (OSError, KeyError) as error:
+        listing = hdf5.read(path, lambda _: [])[0]
+    except FileError as error:
         raise FileError(f"{path} cannot be resumed ({error}); it is not a file of mcgen's") from error
+    attributes = listing.attrs | {"has a checkpoint": "checkpoint" in listing.groups}
     if "schema_version" not in attributes or "status" not in attributes:
         raise FileError(f"{path} cannot be resumed: it was not written by mcgen; choose another output")
     return attributes

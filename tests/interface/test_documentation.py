@@ -113,8 +113,8 @@ def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_commands_of_the_readme_are_commands():
-    lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|run|info)\b.*)$", README, re.MULTILINE)
-    assert len(lines) == 16
+    lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|check|export|run|info)\b.*)$", README, re.MULTILINE)
+    assert len(lines) == 18
     for line in lines:
         cli.parser().parse_args(shlex.split(line))
 

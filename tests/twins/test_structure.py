@@ -27,6 +27,7 @@ ROOMS = (
 # A module may import those of lower rank, and its equals only within a room.
 RANKS = [
     {"errors"},
+    {"hdf5.__init__", "hdf5.processes", "hdf5.reading", "hdf5.server", "hdf5.writing"},
     {
         "_compile",
         "blas",
@@ -179,8 +180,11 @@ RANKS = [
     {
         "results.__init__",
         "results.autoencoders",
+        "results.check",
+        "results.datatree",
         "results.draws",
         "results.exchange",
+        "results.export",
         "results.files",
         "results.groups",
         "results.keeper",
@@ -200,6 +204,12 @@ RANKS = [
         "results.study",
         "results.trees",
         "results.unfinished",
+        "results.schema.__init__",
+        "results.schema.checking",
+        "results.schema.layouts",
+        "results.schema.numbers",
+        "results.schema.printing",
+        "results.schema.words",
     },
     {"evaluation"},
     {"figures"},
@@ -228,6 +238,7 @@ RANKS = [
         "cli.__main__",
         "cli.arguments",
         "cli.blas_kernels",
+        "cli.files",
         "cli.ising",
         "cli.logz",
         "cli.pipeline.__init__",

@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import h5py
-
-from mcgen import results
+from mcgen import hdf5, results
 from mcgen.cli.pipeline.reading import Pipeline
 from mcgen.cli.pipeline.stages import Stage
 from mcgen.errors import FileError, InputError
@@ -43,8 +41,8 @@ def is_complete(pipeline: Pipeline, stage: Stage) -> bool:
 
 
 def _of_file(path: Path) -> tuple[str, dict]:
-    with h5py.File(path, "r") as file:
-        return file.attrs["status"], json.loads(file.attrs["configuration"])["pipeline"]
+    attributes = hdf5.read(path, lambda _: [])[0].attrs
+    return attributes["status"], json.loads(attributes["configuration"])["pipeline"]
 
 
 def _of_text(path: Path) -> tuple[str, dict]:
