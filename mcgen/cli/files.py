@@ -3,17 +3,17 @@
 import argparse
 
 from mcgen.cli.arguments import command, output_arguments
-from mcgen.errors import InputError
+from mcgen.errors import FileError, InputError
 
 
 def add_commands(rooms: argparse._SubParsersAction) -> None:
     """Add `mcgen check` and `mcgen export`."""
     words = (
-        "Compare a file with the schema: status 0 if all is as it should be, 1 if something does not belong there or "
-        "only other programs miss it, 2 if the file cannot be loaded."
+        "Say what files hold, and compare them with the schema: one line for each thing that is not as it should be. "
+        "The status is 1 if there is any, and 0 otherwise."
     )
-    check = command(rooms, "check", _check, words, "mcgen check rbm.h5")
-    check.add_argument("file", nargs="?", help="HDF5 file of any version of the schema")
+    check = command(rooms, "check", _check, words, "mcgen check rbm.h5 runs/*.h5")
+    check.add_argument("files", nargs="*", metavar="file", help="HDF5 file of any version of the schema")
     check.add_argument("--schema", action="store_true", help="print the schema")
     words = "Write the parameters of models to a NumPy archive (.npz) or a PyTorch state dict (.pt)."
     export = command(rooms, "export", _export, words, "mcgen export rbm.h5 --output model.npz")
@@ -29,13 +29,21 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         print(schema.text())
         return 0
-    if arguments.file is None:
-        raise InputError("there is no file to check; give one, or --schema")
-    checked = results.check(arguments.file)
-    print(f"{arguments.file}: {checked.words or 'cannot be loaded'}")
-    for deviation in checked.deviations:
-        print(f"{arguments.file}: {deviation}")
-    return 0 if not checked.deviations else 1 if checked.is_readable else 2
+    if not arguments.files:
+        raise InputError("there is no file to check; give one, or several, or --schema")
+    status = 0
+    for file in arguments.files:
+        try:
+            checked = results.check(file)
+        except FileError as error:
+            print(error)
+            status = 1
+            continue
+        print(f"{file}: {checked.words or 'cannot be loaded'}")
+        for deviation in checked.deviations:
+            print(f"{file}: {deviation}")
+            status = 1
+    return status
 
 
 def _export(arguments: argparse.Namespace) -> None:

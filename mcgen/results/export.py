@@ -63,7 +63,7 @@ def export(source: object, output: str | Path, overwrite: bool = False, temperat
     >>> model = rbm.RBM.random(4, 2, seed=1)
     >>> path = results.export(model, pathlib.Path(tempfile.mkdtemp()) / "model.npz")
     >>> with np.load(path, allow_pickle=False) as archive:
-    ...     (archive["weights"] == model.weights).all(), str(archive["visible_units"])
+    ...     bool((archive["weights"] == model.weights).all()), str(archive["visible_units"])
     (True, 'bernoulli')
     """
     output = check_output(output, overwrite)

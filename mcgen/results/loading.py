@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from mcgen.results import autoencoders, models, samples
 from mcgen.results.draws import Draws
 from mcgen.results.groups import Entries
 from mcgen.results.schema import VERSION as SCHEMA_VERSION
-from mcgen.results.schema import Deviation, check_arrays, check_listing, to_read
+from mcgen.results.schema import Deviation, check_arrays, check_listing, printable, to_read
 from mcgen.results.study import Study
 from mcgen.results.trees import read_tree
 
@@ -66,9 +67,9 @@ def load_study(path: str | Path, keep_states: bool = True) -> Study:
         If the file cannot be read, is not one of mcgen's, or was written by a newer schema; or files of ranks are
         missing.
     """
-    study, deviations = inspect(path, keep_states)
-    refuse(path, deviations)
-    return study
+    found = inspect(path, keep_states)
+    refuse(path, found.deviations)
+    return found.study
 
 
 def refuse(path: str | Path, deviations: Iterable[Deviation]) -> None:
@@ -92,7 +93,27 @@ def checked_listing(path: str | Path) -> Listing:
     return listing
 
 
-def inspect(path: str | Path, keep_states: bool = True, scales: bool = False) -> tuple[Study | None, list[Deviation]]:
+class Inspected(NamedTuple):
+    """A file that was read and compared with the schema.
+
+    study : Study or None
+        None where a deviation is fatal.
+    deviations : list of Deviation
+    listing : Listing
+    """
+
+    study: Study | None
+    deviations: list[Deviation]
+    listing: Listing
+
+
+def leaves_states(listing: Listing) -> bool:
+    """Whether the states may stay in the file; without magnetisations, as in version 1, these follow from them."""
+    kind = listing.group_attrs.get("samples", {}).get("kind")
+    return kind != "vae" and {"magnetization", "states"} <= {*listing.groups.get("samples", ())}
+
+
+def inspect(path: str | Path, keep_states: bool = True, scales: bool = False) -> Inspected:
     """Read a file and compare it with the schema.
 
     Parameters
@@ -105,9 +126,7 @@ def inspect(path: str | Path, keep_states: bool = True, scales: bool = False) ->
 
     Returns
     -------
-    study : Study or None
-        None where a deviation is fatal.
-    deviations : list of Deviation
+    Inspected
 
     Raises
     ------
@@ -116,31 +135,27 @@ def inspect(path: str | Path, keep_states: bool = True, scales: bool = False) ->
     """
     deviations = []
 
-    def skipped(listing: Listing) -> bool:
-        """Whether the states stay in the file; without magnetisations, as in version 1, these follow from them."""
-        kind = listing.group_attrs.get("samples", {}).get("kind")
-        return not keep_states and kind != "vae" and {"magnetization", "states"} <= {*listing.groups.get("samples", ())}
-
     def choose(listing: Listing) -> list[str]:
         version = version_of(path, listing)
         deviations.extend(check_listing(listing, version, scales))
         if any(deviation.is_fatal for deviation in deviations):
             return []
-        return [name for name in to_read(listing) if name != "samples/states" or not skipped(listing)]
+        leaves = not keep_states and leaves_states(listing)
+        return [name for name in to_read(listing) if name != "samples/states" or not leaves]
 
     listing, groups = hdf5.read(path, choose, scales)
     if not any(deviation.is_fatal for deviation in deviations):
         deviations.extend(check_arrays(listing, groups))
     if any(deviation.is_fatal for deviation in deviations):
-        return None, deviations
-    if skipped(listing):
+        return Inspected(None, deviations, listing)
+    if not keep_states and leaves_states(listing):
         entry, axis = listing.groups["samples"]["states"], 2 if Entries(groups["samples"]).stacked else 1
         groups["samples"]["states"] = np.empty((*entry.shape[:axis], 0, *entry.shape[axis + 1 :]), entry.dtype)
     try:
         study = _study(listing.attrs, groups)
-        return study if keep_states else _without_states(study), deviations
     except (InputError, LookupError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
-        return None, [*deviations, Deviation("", " ".join(str(error).split()))]
+        return Inspected(None, [*deviations, Deviation("", " ".join(str(error).split()))], listing)
+    return Inspected(study if keep_states else _without_states(study), deviations, listing)
 
 
 def _without_states(study: Study) -> Study:
@@ -154,6 +169,9 @@ def _without_states(study: Study) -> Study:
 def version_of(path: str | Path, listing: Listing) -> int:
     """The version of the schema."""
     version = listing.attrs.get("schema_version")
+    if listing.attrs.get("mcgen") == "checkpoint":
+        words = printable(str(listing.attrs.get("label")))
+        raise FileError(f"{path} is the checkpoint of a sum ({words}); give it to the same command to go on with that")
     if version is None or "mcgen_version" not in listing.attrs:
         raise FileError(f"{path} was not written by mcgen (it has no schema_version); give a file written by mcgen")
     if not isinstance(version, np.integer) or version < 1:

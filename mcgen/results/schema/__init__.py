@@ -4,7 +4,9 @@
 prints it (`mcgen check --schema`); `checking` and `numbers` compare files with it, those of earlier versions as well.
 """
 
-from mcgen.results.schema.checking import Deviation, check_listing, known_attributes, meanings, to_read, trees_in
+from mcgen.results.schema.checking import check_listing
+from mcgen.results.schema.deviations import Deviation, printable
+from mcgen.results.schema.finding import known_attributes, meanings, to_read, trees_in
 from mcgen.results.schema.numbers import check_arrays
 from mcgen.results.schema.printing import text
 from mcgen.results.schema.words import VERSION
@@ -16,6 +18,7 @@ __all__ = [
     "check_listing",
     "known_attributes",
     "meanings",
+    "printable",
     "text",
     "to_read",
     "trees_in",

@@ -101,7 +101,7 @@ GROUPS = (
             Array("states", "int8", (*_SERIES, "site_*"), "spins -1 and 1", alphabet="spin", optional=True),
             Array("energy", "float64", _SERIES, "of the lattice, energy"),
             Array("magnetization", "int64", _SERIES, "sum of the spins", since=2),
-            Array("flip_rate", "float64", (), "fraction of proposed flips made", nan=True, low=0, high=1),
+            Array("flip_rate", "float64", (), "flips per site and sweep", nan=True, low=0),
             Array("temperature", "float64", (), "k T, energy", low=ABOVE_0),
             _SEED,
         ),

@@ -14,6 +14,10 @@ DTYPES = {
     "state": ("i1", "f4", "f8"),
     "number": ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"),
 }
+# Names of the leading axis of groups that hold several entries.
+AXES = ("temperature", "entry")
+# How coordinates of the parameters of layers end.
+OF_LAYERS = ("_input", "_output", "_row", "_column", "_feature")
 ABOVE_0 = 5e-324  # the smallest positive number
 
 
