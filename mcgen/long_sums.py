@@ -190,7 +190,7 @@ def _write(path: Path, identity: str, label: str, done: int, state: State) -> No
     """Beside the old checkpoint first, then in its place: one of the two is always whole."""
     beside = path.with_name(path.name + ".part")
     try:
-        with hdf5.created(beside) as file:
+        with hdf5.NewFile(beside) as file:
             file.attrs.update({"mcgen": "checkpoint", "identity": identity, "label": label, "done": done})
             for k, array in enumerate(state):
                 file.create_dataset(f"sums/{k}", data=array)

@@ -166,7 +166,7 @@ def table(methods: list[str], columns: dict[str, np.ndarray]) -> tuple[str, int]
 
 def save(arguments: argparse.Namespace, names: list[str], columns: dict[str, np.ndarray], status: str) -> None:
     """One entry for each model: the exact values, and everything that was estimated."""
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.created(beside) as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments) | {"names": names}, status)
         for group, its in (("exact", ("log_partition",)), ("observables", columns.keys() - {"log_partition"})):
             group = Group(file, group, "entry")

@@ -194,7 +194,7 @@ def table(found: list[System], rows: list[int], fits: list[Fit]) -> str:
 def save(arguments: argparse.Namespace, found: list[System], fits: list[Fit], status: str) -> None:
     """A group for each system: its couplings, its floor, and what was read from every fit, by rows and repeat."""
     dimensions = {"fields": ("site",), "pairs": ("pair",), "largest_three_body": (), "kl_divergence": ()}
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.created(beside) as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments), status)
         for k, system in enumerate(found):
             group = Group(file, system.name.replace("+-", "").replace(" ", "_"))

@@ -1,4 +1,4 @@
-"""HDF5 files: read by a process of its own, as they may be damaged or hostile, and created in memory.
+"""HDF5 files: read by a process of its own, as they may be damaged or hostile, and made by Python.
 
 The HDF5 library crashes or loops without end on some damaged files: on four of 1000 files of mcgen in which a few bytes
 were changed at random. So `read` lets another process open the file (`server.py`), with limits of memory and time, and
@@ -12,6 +12,6 @@ Only the file itself is read, and what its virtual datasets refer to beside it. 
 """
 
 from mcgen.hdf5.reading import DAMAGED, Entry, Group, Listing, is_hdf5, read
-from mcgen.hdf5.writing import created
+from mcgen.hdf5.writing import NewFile
 
-__all__ = ["DAMAGED", "Entry", "Group", "Listing", "created", "is_hdf5", "read"]
+__all__ = ["DAMAGED", "Entry", "Group", "Listing", "NewFile", "is_hdf5", "read"]

@@ -15,10 +15,11 @@ import numpy as np
 
 from mcgen.errors import FileError
 from mcgen.hdf5.processes import Refusal, server
-from mcgen.hdf5.server import SECONDS, blocks, fitting
+from mcgen.hdf5.server import blocks, fitting
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 DTYPE = re.compile(r"[<|=]?[biuf][1248]")
+SECONDS = 60  # for one call of HDF5, which answers in milliseconds or never
 DAMAGED = "it is damaged or incomplete, make it again"
 
 
@@ -153,8 +154,8 @@ def read(
     wrong = None
     try:
         with server() as one:
-            request = {"path": os.path.abspath(path), "scales": scales}  # noqa: PTH100 - links stay as they are
-            one.send(json.dumps(request).encode())
+            where = os.path.abspath(path)  # noqa: PTH100 - links stay as they are
+            one.send(json.dumps({"path": where, "scales": scales, "seconds": SECONDS}).encode())
             listing = _listing(json.loads(one.receive()))
             groups = {name: Group(attrs, {}) for name, attrs in listing.group_attrs.items()}
             parts = []

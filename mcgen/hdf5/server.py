@@ -24,7 +24,6 @@ try:
 except ImportError:  # Windows
     resource = None
 
-SECONDS = 60  # for one call of HDF5, which answers in milliseconds or never
 BYTES_OF_MEMORY = 3 << 30
 BYTES_PER_CHUNK = 1 << 29
 BYTES_PER_ATTRIBUTE = 1 << 20
@@ -71,9 +70,9 @@ def _limit_memory() -> None:
 
 
 @contextlib.contextmanager
-def _limited_time() -> Iterator[None]:
+def _limited_time(seconds: float) -> Iterator[None]:
     """End the process if this takes too long: also where the library does not come back."""
-    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    faulthandler.dump_traceback_later(seconds, exit=True)
     try:
         yield
     finally:
@@ -85,7 +84,7 @@ def serve(request: bytes, requests: io.RawIOBase, answers: io.RawIOBase) -> None
     request = json.loads(request)
     try:
         with contextlib.ExitStack() as ending:
-            with _limited_time():
+            with _limited_time(request["seconds"]):
                 file = ending.enter_context(h5py.File(request["path"], "r"))
                 datasets: dict[str, h5py.Dataset] = {}
                 listing = _listing(file, datasets, request["scales"])
@@ -93,7 +92,7 @@ def serve(request: bytes, requests: io.RawIOBase, answers: io.RawIOBase) -> None
             for name, start, shape, block in json.loads(_receive(requests) or b"[]"):
                 native = datasets[name].dtype.newbyteorder("=")
                 for place in blocks(shape, block, start):
-                    with _limited_time():
+                    with _limited_time(request["seconds"]):
                         data = np.ascontiguousarray(datasets[name][place], native)
                     _send(answers, b".", memoryview(data).cast("B") if data.size else b"")
         _send(answers, b".", b"")  # the file is closed, and its lock given up

@@ -16,10 +16,11 @@ from mcgen.results.schema import VERSION
 
 # For what HDF5 still has to write of any file: its indices, scales and attributes.
 BYTES_TO_FINISH = 1 << 22
+OTHERWISE = "choose another path or free some space"
 
 
 @contextlib.contextmanager
-def written_beside(path: Path, beside: Path | None = None) -> Iterator[Path]:
+def written_beside(path: Path, beside: Path | None = None, kept: Path | None = None) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to `path` when all went well, removed otherwise.
 
     Parameters
@@ -27,6 +28,8 @@ def written_beside(path: Path, beside: Path | None = None) -> Iterator[Path]:
     path : Path
     beside : Path, optional
         Another place to write to, on the same disk.
+    kept : Path, optional
+        The unfinished file, if there is one: an error says that it keeps what was there before.
 
     Raises
     ------
@@ -43,7 +46,9 @@ def written_beside(path: Path, beside: Path | None = None) -> Iterator[Path]:
         raise
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error  # what HDF5 adds to it is many lines long
-        raise FileError(f"{path} cannot be written ({reason}); choose another path or free some space") from error
+        is_kept = kept is not None and kept.exists()
+        way_out = f"free some space, and go on from {kept} with --resume" if is_kept else OTHERWISE
+        raise FileError(f"{path} cannot be written ({reason}); {way_out}") from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()

@@ -86,7 +86,7 @@ class Keeper:
         held = {f"{run.k:06d}": run.held_states for run in runs if run.held_states is not None}
         checkpoint = {"what": KIND, "n_segments": self.segments.count, "held": held} | more
         checkpoint["stretches"] = np.array(self.stretches, np.int64).reshape(-1, len(Stretch._fields))
-        with h5py.File(coming, "w") as file:
+        with hdf5.NewFile(coming) as file:
             sign(file, self._configuration, status)
             if study is not None:
                 shown = Group(file, "samples", group.axis)

@@ -106,7 +106,7 @@ def write_index(
             status = file.attrs.get("status")
         if status != "complete":
             raise FileError(f"{part.path} is incomplete ({status}); draw this run again")
-    with written_beside(path) as beside, h5py.File(beside, "w") as index, _opened(parts[0].path) as first:
+    with written_beside(path) as beside, hdf5.NewFile(beside) as index, _opened(parts[0].path) as first:
         if configuration is None:
             configuration = json.loads(first.attrs["configuration"])
         sign(index, configuration, "complete")
@@ -142,7 +142,7 @@ def merge(path: str | Path, output: str | Path, overwrite: bool = False) -> Path
         raise FileError(f"{path} is one plain file already; nothing is to be merged")
     if listing.attrs.get("status") != "complete":
         raise FileError(f"{path} is no index of files of ranks but a run that has not ended; go on with --resume")
-    with _opened(path) as index, written_beside(output) as beside, h5py.File(beside, "w") as file:
+    with _opened(path) as index, written_beside(output) as beside, hdf5.NewFile(beside) as file:
         for name, group in index.items():
             axis = next((axis for axis in AXES if axis in group and group[axis].is_scale), "")
             copy = Group(file, name, axis)

@@ -61,7 +61,7 @@ def save(
     check_alike("trainings", study.trained, of_training)
     if configuration is None:
         configuration = own_configuration(study)
-    with written_beside(path) as beside, hdf5.created(beside) as file:
+    with written_beside(path) as beside, hdf5.NewFile(beside) as file:
         sign(file, configuration, status)
         write_study(file, study)
     return path

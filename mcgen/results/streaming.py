@@ -5,9 +5,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import h5py
-
-from mcgen import checks
+from mcgen import checks, hdf5
 from mcgen.blocks import Blocks
 from mcgen.errors import FileError, InputError
 from mcgen.parallel import ALONE, World
@@ -125,7 +123,7 @@ def stream_samples(
             if known is None:
                 unfinished.discard(path)
         keeper = None if checkpoint_every is None else Keeper(path, checkpoint_every, configuration, known)
-        with written_beside(path, keeper and keeper.segments.current) as place:
+        with written_beside(path, keeper and keeper.segments.current, unfinished.part_of(path)) as place:
             writer = SampleWriter(place, n_draws, n_temperatures, keeper, beside, world)
             try:
                 if known is not None:
@@ -183,7 +181,7 @@ class SampleWriter:
         Of the stream at the temperature after these, where it goes on; None if it is yet to begin.
     earlier : tuple of Samples
         The temperatures that were complete when the run went on, without states.
-    file : h5py.File
+    file : hdf5.NewFile
         What is being written.
     """
 
@@ -197,7 +195,7 @@ class SampleWriter:
         world: World = ALONE,
     ):
         self.kept, self.state, self.earlier = (0, 0), None, ()
-        self.file = h5py.File(place, "w")
+        self.file = hdf5.NewFile(place)
         self._n_draws, self._n_temperatures, self._beside, self._keeper = n_draws, n_temperatures, beside, keeper
         self._complete: list[samples.Samples] = []  # without draws
         self._drawn: list[Run] = []  # those being drawn, or drawn last
@@ -257,6 +255,7 @@ class SampleWriter:
                     run.flush()
                 self._unkept += self._drawn if self._keeper is not None else []
                 self._complete += [run.latest for run in self._drawn]
+            self.file.check_writes()
             self._note(stream)
 
     def checkpoint(self, stream: Blocks) -> None:
@@ -280,7 +279,7 @@ class SampleWriter:
         if self._keeper.stretches and self._keeper.stretches[-1].segment == self._keeper.segments.count:
             self.file.close()
             self._keeper.segments.keep()
-            self.file = h5py.File(self._keeper.segments.current, "w")
+            self.file = hdf5.NewFile(self._keeper.segments.current)
             self._create()
         heads, n_draws = self._shown()
         more = {"n_complete": self.n_complete, "n": runs[0].n if runs else 0, "keeps_states": self._keeps_states}
