@@ -18,6 +18,7 @@ from mcgen.hdf5.processes import Refusal, server
 from mcgen.hdf5.server import blocks, fitting
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+CUT_OFF = re.compile(r"truncated file: eof = (\d+),.* stored_eof = (\d+)")
 DTYPE = re.compile(r"[<|=]?[biuf][1248]")
 SECONDS = 60  # for one call of HDF5, which answers in milliseconds or never
 DAMAGED = "it is damaged or incomplete, make it again"
@@ -179,6 +180,10 @@ def read(
         if refusal.errno in (errno.EAGAIN, errno.EACCES) and "lock" in refusal.words:
             raise FileError(f"{path} is being written by another process; read it when that has ended") from None
         words = " ".join(refusal.words.split())[:300]
+        if cut_off := CUT_OFF.search(words):
+            bytes_there = " of its ".join(cut_off.groups())
+            words = f"it is cut off, and has {bytes_there} bytes"
+            raise FileError(f"{path} cannot be read ({words}); copy it again, or make it again") from None
         raise FileError(f"{path} cannot be read ({words}); {DAMAGED}") from None
     except ConnectionError:
         words = f"HDF5 crashed on it, or took more than {SECONDS} seconds or too much memory"

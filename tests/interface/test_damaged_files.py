@@ -271,6 +271,13 @@ def test_a_file_that_was_read_can_be_written_at_once(file):
                 results.load(file)
 
 
+def test_a_file_that_is_cut_off_says_so(file):
+    content = file.read_bytes()
+    file.write_bytes(content[:5000])
+    with pytest.raises(FileError, match=rf"it is cut off, and has 5000 of its {len(content)} bytes\); copy it again"):
+        results.load(file)
+
+
 TABLES = {
     "pickle.npy": (lambda path: np.save(path, np.array([{}, 1], object)), "cannot be read as a table of numbers"),
     "long.npy": (lambda path: path.write_bytes(header(10**15)), "cannot be read as a table of numbers"),
