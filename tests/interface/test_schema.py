@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mcgen import cli, ising, rbm, results, stats, vae
+from mcgen import cli, hdf5, ising, rbm, results, stats, vae
 from mcgen.errors import FileError, InputError
 from mcgen.results import schema
 from mcgen.results.schema.layouts import GROUPS
@@ -241,6 +241,50 @@ def test_an_interrupted_file_says_so(tmp_path, capsys):
     assert capsys.readouterr().out == (
         f"{path}: RBM of 4 bernoulli and 2 bernoulli units; schema version 3, interrupted\n"
     )
+
+
+def test_files_in_parts_are_checked(tmp_path, capsys):
+    """An index of files of ranks, with states in several parts, and the unfinished file of a run."""
+    run = ising.sample(ising.Ising((4, 4)), 2.0, n_chains=4, n_draws=3, thin=1, burn_in=50, seed=1)
+    part = results.save(tmp_path / "part.h5", run)
+    index = results.write_index(tmp_path / "index.h5", [results.RankFile(part, slice(0, 1), slice(0, 4))])
+    blocks = ising.stream(ising.Ising((4, 4)), 2.0, n_chains=4, n_draws=50, thin=1, burn_in=50, seed=1)
+    with results.stream_samples(tmp_path / "run.h5", 100, checkpoint_every=0) as file:
+        for block in blocks:
+            file.append(block, blocks)
+    assert mcgen(f"check {index} {tmp_path / 'run.h5.part'}") == 0
+    what = "4 x 4 Ising model, {} draws of 4 chains (metropolis), T = 2, {}; schema version 3, {}"
+    assert [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()] == [
+        what.format(3, "index of 1 files", "complete"),
+        what.format(50, "draws in 1 files, with a checkpoint", "running"),
+    ]
+    part.unlink()
+    assert mcgen(f"check {index}") == 1
+    words = "it is the index of 1 files of ranks, and 1 of them are not beside it, first part.h5"
+    assert capsys.readouterr().out == f"{index}: cannot be loaded\n{index}: {words}\n"
+
+
+@pytest.mark.parametrize(("place", "n_parts"), [((0, 0, 0, 0), 1), ((1, 1, 2, 5), 2)])
+def test_states_are_checked_a_part_at_a_time(place, n_parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["mcgen.results.check"], "BYTES_AT_ONCE", 16)  # a chunk: there is one for each entry
+    path, reads, read = fixture("version-3-potts", tmp_path), [], hdf5.read
+    with h5py.File(path, "r+") as file:
+        file["samples/states"][place] = 7
+    monkeypatch.setattr(hdf5, "read", lambda *arguments: reads.append(1) or read(*arguments))
+    (deviation,) = results.check(path).deviations
+    assert deviation.place == "/samples/states"
+    assert len(reads) == 1 + n_parts
+
+
+def test_names_in_files_are_no_commands_for_a_terminal(tmp_path, capsys):
+    path = results.save(tmp_path / "model.h5", rbm.RBM.random(4, 2, seed=1))
+    with h5py.File(path, "r+") as file:
+        file["model/\x1b[2J\nok"] = 1
+        file["model"].attrs["\x9b" + "x" * 10_000] = 1
+    assert mcgen(f"check {path}") == 1
+    out = capsys.readouterr().out
+    assert [letter for letter in out if not letter.isprintable()] == ["\n"] * 3
+    assert max(map(len, out.splitlines())) < 500
 
 
 def test_arviz_computes_from_a_file_what_stats_compute(tmp_path):
