@@ -382,3 +382,25 @@ def test_a_state_dict_fits_layers_of_torch(tmp_path):
     assert np.concatenate(net.encode(x), axis=1) == pytest.approx(y, abs=1e-5)
     with pytest.raises(InputError, match="is of one model, and there are several; choose by temperature"):
         results.export(fixture("version-2-rbm", tmp_path), tmp_path / "two.pt")
+
+
+def test_a_state_dict_fits_convolutions_of_torch(tmp_path):
+    torch = pytest.importorskip("torch")
+    images = vae.Convolution((4, 6, 2), (3,), stride=1, padding="periodic")
+    net = vae.VAE(hidden=(5,), n_latent=2, decoder="gaussian", activation="tanh", seed=1, convolution=images)
+    state = torch.load(results.export(net, tmp_path / "net.pt"), weights_only=True)
+
+    def apply(function, layer, x, **more):
+        if x.ndim == 4:
+            x = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="circular")
+        return function(x, state[f"{layer}.weight"], state[f"{layer}.bias"], **more)
+
+    linear, forth, back = torch.nn.functional.linear, torch.nn.functional.conv2d, torch.nn.functional.conv_transpose2d
+    x = np.random.default_rng(0).normal(size=(7, 48)).astype(np.float32)
+    y = torch.tanh(apply(forth, "encoder.0", torch.tensor(x).reshape(7, 4, 6, 2).permute(0, 3, 1, 2)))
+    y = torch.tanh(apply(linear, "encoder.3", y.permute(0, 2, 3, 1).reshape(7, -1)))
+    z, _ = codes = net.encode(x)
+    assert np.concatenate(codes, axis=1) == pytest.approx(apply(linear, "encoder.5", y).numpy(), abs=1e-5)
+    y = torch.tanh(apply(linear, "decoder.0", torch.tensor(z))).reshape(7, 4, 6, -1).permute(0, 3, 1, 2)
+    y = apply(back, "decoder.5", torch.tanh(apply(back, "decoder.3", y, padding=2)), padding=2)
+    assert net.decode(z) == pytest.approx(y.permute(0, 2, 3, 1).reshape(7, -1).numpy(), abs=1e-5)
