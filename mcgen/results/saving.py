@@ -8,7 +8,7 @@ import numpy as np
 from mcgen import hdf5, ising
 from mcgen.results import autoencoders, models, samples
 from mcgen.results.exchange import write_exchange, write_exchanges
-from mcgen.results.files import check_output, sign, written_beside
+from mcgen.results.files import check_output, sign, uninterrupted, written_beside
 from mcgen.results.groups import Group
 from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, of_training, own_configuration
 from mcgen.results.trees import write_tree
@@ -22,6 +22,8 @@ def save(
     status: str = "complete",
 ) -> Path:
     """Write results to an HDF5 file: beside it first and then renamed, so that no half-written file has its name.
+
+    Ctrl-C takes effect when the file is written.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def save(
     check_alike("trainings", study.trained, of_training)
     if configuration is None:
         configuration = own_configuration(study)
-    with written_beside(path) as beside, hdf5.NewFile(beside) as file:
+    with uninterrupted(), written_beside(path) as beside, hdf5.NewFile(beside) as file:
         sign(file, configuration, status)
         write_study(file, study)
     return path

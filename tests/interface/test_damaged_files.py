@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from mcgen import hdf5, long_sums, rbm, results
 from mcgen.errors import FileError
 from mcgen.hdf5 import processes, reading, server
-from mcgen.results import trees
+from mcgen.results import files, trees
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -369,6 +370,16 @@ def test_a_disk_that_fills_up_leaves_the_earlier_file(what, tmp_path):
     else:
         assert os.listdir(tmp_path) == ["model.h5"]
     assert done.stdout == f"{path} cannot be written (File too large); {way_out}\n"
+
+
+def test_ctrl_c_waits_until_a_file_is_written(tmp_path, monkeypatch):
+    path = results.save(tmp_path / "model.h5", rbm.RBM.random(4, 2, seed=1))
+    module, sign = sys.modules["mcgen.results.saving"], files.sign
+    monkeypatch.setattr(module, "sign", lambda *arguments: signal.raise_signal(signal.SIGINT) or sign(*arguments))
+    with pytest.raises(KeyboardInterrupt):
+        results.save(path, rbm.RBM.random(5, 2, seed=1), overwrite=True)
+    assert results.load(path).n_visible == 5
+    assert os.listdir(tmp_path) == ["model.h5"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
