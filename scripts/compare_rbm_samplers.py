@@ -31,12 +31,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 from rbm_parts import transitions
 
-from mcgen import checks, enumeration, ising, rbm, report, results, rng, stats
+from mcgen import checks, enumeration, hdf5, ising, rbm, report, results, rng, stats
 from mcgen.errors import McgenError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.evaluation import exact_mode_balance, mode_balance
@@ -187,7 +186,7 @@ def is_stuck(time_found: stats.Estimate, n_draws: int) -> bool:
 
 def save(arguments: argparse.Namespace, machines: list[Machine], status: str) -> None:
     """Models by temperature, and a group of numbers for each sampler."""
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments), status)
         scale = {"temperature": np.array([one.temperature for one in machines])}
         group = Group(file, "models", "temperature")

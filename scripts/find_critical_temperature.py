@@ -31,13 +31,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from ising_parts.finite_size import Collapse, Crossing, collapse, crossing
 from matplotlib.figure import Figure
 from scipy.stats import chi2
 
-from mcgen import checks, ising, observables, report, results, reweighting, rng, stats
+from mcgen import checks, hdf5, ising, observables, report, results, reweighting, rng, stats
 from mcgen.errors import InputError, McgenError
 from mcgen.progress import progress, until_interrupted
 from mcgen.results.files import sign
@@ -214,7 +213,7 @@ def save(
     arguments: argparse.Namespace, sizes: list[Size], crossed: list[Crossing], fits: dict[str, Collapse], status: str
 ) -> None:
     """A group for each size, one for the crossings by the smaller size, and one for each fit."""
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments), status)
         for size in sizes:
             group = Group(file, f"size_{size.length}", "temperature")

@@ -69,14 +69,13 @@ def load_without_states(path: Path) -> object:
     return results.load_study(path, keep_states=False)
 
 
-def fuzz(cases: int, seed: int | None = None, reports: bool = False) -> collections.Counter:
+def fuzz(cases: int, seed: int, reports: bool = False) -> collections.Counter:
     """Mutate and read.
 
     Parameters
     ----------
     cases : int
-    seed : int, optional
-        Without, the same cases each time.
+    seed : int
     reports : bool
         Whether files that can be read are drawn as well.
 
@@ -92,7 +91,6 @@ def fuzz(cases: int, seed: int | None = None, reports: bool = False) -> collecti
             max_examples=cases,
             deadline=None,
             database=None,
-            derandomize=seed is None,
             print_blob=False,
             phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
             suppress_health_check=list(hypothesis.HealthCheck),
@@ -110,7 +108,7 @@ def fuzz(cases: int, seed: int | None = None, reports: bool = False) -> collecti
             finally:
                 faulthandler.cancel_dump_traceback_later()
 
-        (one if seed is None else hypothesis.seed(seed)(one))()
+        hypothesis.seed(seed)(one)()
     return tally
 
 

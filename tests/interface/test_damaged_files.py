@@ -22,7 +22,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def test_mutated_files_are_read_or_refused():
-    tally = fuzz_reader.fuzz(cases=80)
+    tally = fuzz_reader.fuzz(cases=80, seed=1)
     assert sum(tally.values()) == 80
     assert min(tally["read"], tally["refused"]) > 15
 
