@@ -11,7 +11,7 @@ opens the files, one after the other, without that limit, and another takes its 
 Only the file itself is read, and what its virtual datasets refer to beside it. Links are not followed.
 """
 
-from mcgen.hdf5.reading import DAMAGED, Entry, Group, Listing, is_hdf5, read
+from mcgen.hdf5.reading import DAMAGED, Entry, Group, Listing, is_hdf5, printable, read
 from mcgen.hdf5.writing import NewFile
 
-__all__ = ["DAMAGED", "Entry", "Group", "Listing", "NewFile", "is_hdf5", "read"]
+__all__ = ["DAMAGED", "Entry", "Group", "Listing", "NewFile", "is_hdf5", "printable", "read"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from mcgen.errors import FileError
 from mcgen.hdf5.server import FRAME
 
+BYTES_OF_LISTING = 1 << 28
 SERVER = Path(__file__).with_name("server.py")
 # What MPI and Slurm say to the processes that they start: a library of HDF5 with MPI would take the server for one.
 FOREIGN = ("OMPI_", "PMI", "PRTE_", "MPI", "HYDRA_", "I_MPI_", "SLURM_")
@@ -90,6 +91,8 @@ class Server:
                 raise ValueError(f"it has {length} bytes of a part, and {len(into)} are expected")
             self._fill(into)
             return bytearray()
+        if length > BYTES_OF_LISTING and into is None:
+            raise ValueError(f"what it holds takes {length:.2g} bytes to list; at most {BYTES_OF_LISTING:.2g} are read")
         content = bytearray(length)
         self._fill(memoryview(content))
         if mark == b"!":

@@ -24,6 +24,12 @@ SECONDS = 60  # for one call of HDF5, which answers in milliseconds or never
 DAMAGED = "it is damaged or incomplete, make it again"
 
 
+def printable(text: str) -> str:
+    """Text with names from a file, in one line of at most 300 letters that a terminal takes for nothing else."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
 class Group(dict):
     """The arrays of a group by name.
 
@@ -179,7 +185,7 @@ def read(
     except Refusal as refusal:
         if refusal.errno in (errno.EAGAIN, errno.EACCES) and "lock" in refusal.words:
             raise FileError(f"{path} is being written by another process; read it when that has ended") from None
-        words = " ".join(refusal.words.split())[:300]
+        words = printable(" ".join(refusal.words.split()))
         if cut_off := CUT_OFF.search(words):
             bytes_there = " of its ".join(cut_off.groups())
             words = f"it is cut off, and has {bytes_there} bytes"

@@ -28,6 +28,7 @@ BYTES_OF_MEMORY = 3 << 30
 BYTES_PER_CHUNK = 1 << 29
 BYTES_PER_ATTRIBUTE = 1 << 20
 MOST_ITEMS = 10_000
+MOST_DEPTH = 100
 FRAME = struct.Struct("<cQ")
 NUMBERS = "biuf"
 HERE = "."  # a source in the file itself
@@ -164,6 +165,8 @@ def _listing(file: h5py.File, datasets: dict, scales: bool) -> dict:
                     seen.add(_address(item))
                     if len(seen) > MOST_ITEMS:
                         raise Problem(f"is one of more than {MOST_ITEMS} groups")
+                    if place.count("/") == MOST_DEPTH:
+                        raise Problem(f"lies in more than {MOST_DEPTH} groups")
                     listing["groups"][place] = {"attributes": _attributes(item), "datasets": {}}
                     waiting.append((place, item))
                 elif not path:

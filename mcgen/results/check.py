@@ -10,7 +10,7 @@ from mcgen.hdf5 import Entry, Listing
 from mcgen.hdf5.server import blocks
 from mcgen.results.draws import Draws
 from mcgen.results.loading import inspect, leaves_states, version_of
-from mcgen.results.schema import Deviation, check_arrays, check_listing, printable
+from mcgen.results.schema import Deviation, check_arrays, check_listing
 from mcgen.results.study import Study
 
 # States that are looked at together.
@@ -73,7 +73,7 @@ def check(path: str | Path) -> Checked:
     if is_sound and leaves_states(listing):
         deviations.extend(_wrong_states(path, listing))
     is_readable = not any(deviation.is_fatal for deviation in deviations)
-    return Checked(printable(describe(study, listing)) if is_readable else "", tuple(deviations))
+    return Checked(hdf5.printable(describe(study, listing)) if is_readable else "", tuple(deviations))
 
 
 def _wrong_states(path: str | Path, listing: Listing) -> list[Deviation]:

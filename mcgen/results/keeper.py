@@ -16,7 +16,7 @@ from mcgen.results.runs import Run
 from mcgen.results.saving import write_study
 from mcgen.results.segments import COMING, Segments, Stretch, increment_name, refer, synchronised
 from mcgen.results.study import Study
-from mcgen.results.trees import datasets_of, read_tree, write_tree
+from mcgen.results.trees import load_tree, write_tree
 from mcgen.results.unfinished import blocks_of, part_of
 from mcgen.states import State
 
@@ -114,10 +114,7 @@ class Keeper:
 
 
 def _read_checkpoint(path: Path) -> dict[str, State]:
-    try:
-        checkpoint = read_tree(hdf5.read(path, lambda listing: datasets_of(listing, "checkpoint"))[1], "checkpoint")
-        if checkpoint["what"] != KIND:
-            raise KeyError("what")
-    except (KeyError, ValueError, TypeError, RecursionError) as error:
-        raise FileError(f"{path} cannot be resumed as a run of draws ({error}); give another output") from error
+    checkpoint = load_tree(path, "checkpoint")[1]
+    if not isinstance(checkpoint, dict) or checkpoint.get("what") != KIND:
+        raise FileError(f"{path} cannot be resumed as a run of draws, which it is not; give another output")
     return checkpoint

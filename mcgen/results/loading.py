@@ -14,7 +14,7 @@ from mcgen.results import autoencoders, models, samples
 from mcgen.results.draws import Draws
 from mcgen.results.groups import Entries
 from mcgen.results.schema import VERSION as SCHEMA_VERSION
-from mcgen.results.schema import Deviation, check_arrays, check_listing, printable, to_read
+from mcgen.results.schema import Deviation, check_arrays, check_listing, to_read
 from mcgen.results.study import Study
 from mcgen.results.trees import read_tree
 
@@ -170,8 +170,8 @@ def version_of(path: str | Path, listing: Listing) -> int:
     """The version of the schema."""
     version = listing.attrs.get("schema_version")
     if listing.attrs.get("mcgen") == "checkpoint":
-        words = printable(str(listing.attrs.get("label")))
-        raise FileError(f"{path} is the checkpoint of a sum ({words}); give it to the same command to go on with that")
+        of_sum = hdf5.printable(f" of {listing.attrs['label']}") if "label" in listing.attrs else ""
+        raise FileError(f"{path} is a checkpoint{of_sum}, which only the command that wrote it reads; run that again")
     if version is None or "mcgen_version" not in listing.attrs:
         raise FileError(f"{path} was not written by mcgen (it has no schema_version); give a file written by mcgen")
     if not isinstance(version, np.integer) or version < 1:

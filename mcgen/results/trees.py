@@ -6,11 +6,13 @@ arrays, JSON that says of each dataset that is not a scale whether it is a list 
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import h5py
 import numpy as np
 
 from mcgen import hdf5
+from mcgen.errors import FileError
 from mcgen.results.groups import Group
 from mcgen.states import State
 
@@ -31,13 +33,13 @@ def write_tree(parent: h5py.Group, name: str, tree: dict | list) -> None:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> import h5py, numpy as np
+    >>> import numpy as np
     >>> from mcgen import hdf5
-    >>> from mcgen.results.trees import datasets_of, read_tree, write_tree
+    >>> from mcgen.results.trees import load_tree, write_tree
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "state.h5"
-    >>> with h5py.File(path, "w") as file:
+    >>> with hdf5.NewFile(path) as file:
     ...     write_tree(file, "state", {"n": 3, "of": [np.arange(2), None]})
-    >>> read_tree(hdf5.read(path, lambda listing: datasets_of(listing, "state"))[1], "state")
+    >>> load_tree(path, "state")[1]
     {'n': 3, 'of': [array([0, 1]), None]}
     """
     group = Group(parent, name)
@@ -84,6 +86,39 @@ def wrong_in(listing: hdf5.Listing, name: str) -> Iterator[tuple[str, str]]:
         for dataset in _object(attributes, "arrays") or ():
             if dataset not in listing.groups[group]:
                 yield f"/{group}/{dataset}", "is missing"
+
+
+def load_tree(path: str | Path, name: str) -> tuple[dict, dict | list | None]:
+    """The attributes of a file, and the state in one of its groups.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+
+    Returns
+    -------
+    attributes : dict
+    tree : dict, list or None
+        None if there is no such group.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or the state is damaged.
+    """
+
+    def choose(listing: hdf5.Listing) -> list[str]:
+        own = [(f"/{place}", words) for place, words in listing.problems.items() if place.startswith(name)]
+        for place, words in (*own, *wrong_in(listing, name)):
+            raise FileError(f"{path} cannot be read ({hdf5.printable(f'{place} {words}')}); {hdf5.DAMAGED}")
+        return list(datasets_of(listing, name))
+
+    listing, groups = hdf5.read(path, choose)
+    try:
+        return listing.attrs, read_tree(groups, name) if name in groups else None
+    except RecursionError as error:
+        raise FileError(f"{path} cannot be read (/{name} has too many groups in groups); {hdf5.DAMAGED}") from error
 
 
 def read_tree(groups: dict[str, hdf5.Group], name: str) -> dict | list:

@@ -160,6 +160,10 @@ DAMAGED_TREES = {
         lambda file: file.__setitem__("checkpoint/000000/b", h5py.SoftLink("/model")),
         "/checkpoint/000000/b is a soft link",
     ),
+    "depth": (
+        lambda file: file.create_group("checkpoint" + "/x" * 150),
+        "/x lies in more than 100 groups",
+    ),
     "size": (
         lambda file: file.create_dataset("checkpoint/000000/b", (10**9,), "f8", chunks=(10**6,)),
         "/checkpoint/000000/b declares shape",
@@ -176,8 +180,10 @@ def test_states_of_trainings_are_checked(name, tmp_path):
     damage, words = DAMAGED_TREES[name]
     with h5py.File(path, "r+") as opened:
         damage(opened)
-    with pytest.raises(FileError, match=re.escape(words)):
-        results.load(path)
+    for reader in (results.load, lambda path: trees.load_tree(path, "checkpoint")):
+        with pytest.raises(FileError, match=re.escape(words)) as caught:
+            reader(path)
+        assert len(str(caught.value)) < 1200
 
 
 def test_parts_of_datasets(tmp_path):
@@ -411,6 +417,8 @@ def test_checkpoints_of_sums_are_data(tmp_path):
     path = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
         long_sums.long_sum(add, 3, "numbers", ("id",), path)
+    with pytest.raises(FileError, match=r"is a checkpoint of numbers, which only the command that wrote it reads"):
+        results.check(path)
     content = path.read_bytes()
     with h5py.File(path, "r+") as opened:
         del opened["sums/0"]

@@ -5,7 +5,7 @@ prints it (`mcgen check --schema`); `checking` and `numbers` compare files with 
 """
 
 from mcgen.results.schema.checking import check_listing
-from mcgen.results.schema.deviations import Deviation, printable
+from mcgen.results.schema.deviations import Deviation
 from mcgen.results.schema.finding import known_attributes, meanings, to_read, trees_in
 from mcgen.results.schema.numbers import check_arrays
 from mcgen.results.schema.printing import text
@@ -18,7 +18,6 @@ __all__ = [
     "check_listing",
     "known_attributes",
     "meanings",
-    "printable",
     "text",
     "to_read",
     "trees_in",

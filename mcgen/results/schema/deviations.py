@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mcgen.hdf5 import DAMAGED
+from mcgen.hdf5 import DAMAGED, printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +37,3 @@ def short(value: object) -> str:
     """A value from a file, in at most 60 letters."""
     text = repr(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def printable(text: str) -> str:
-    """Text with names from a file, in one line of at most 300 letters that a terminal takes for nothing else."""
-    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return text if len(text) <= 300 else text[:297] + "..."
