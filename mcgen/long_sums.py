@@ -210,8 +210,8 @@ def _read(path: Path, identity: str) -> tuple[int, State]:
             raise FileError(f"{path} is not a checkpoint of mcgen; delete it, or choose another")
         if found != identity:
             raise FileError(
-                f"{path} is the checkpoint of another sum ({label}, or of other parameters); finish that one, delete "
-                "it, or choose another"
+                f"{path} is the checkpoint of another sum ({hdf5.printable(str(label))}, or of other "
+                "parameters); finish that one, delete it, or choose another"
             )
         return [f"sums/{number}" for number in numbers]
 
