@@ -18,9 +18,10 @@ import numpy as np
 
 from mcgen import hdf5
 from mcgen.errors import FileError
+from mcgen.results.check import check
 from mcgen.results.files import check_output, check_room, sign, written_beside
 from mcgen.results.groups import AXES, Group
-from mcgen.results.loading import checked_listing
+from mcgen.results.loading import checked_listing, refuse
 from mcgen.results.sources import escaped
 
 # Options that say nothing of what a run draws.
@@ -134,7 +135,7 @@ def merge(path: str | Path, output: str | Path, overwrite: bool = False) -> Path
     Raises
     ------
     FileError
-        If a file of a rank is missing, the path is no index, or the output cannot be written.
+        If a file of a rank is missing or damaged, the path is no index, or the output cannot be written.
     """
     path, output = Path(path), check_output(output, overwrite)
     listing = checked_listing(path)
@@ -142,6 +143,7 @@ def merge(path: str | Path, output: str | Path, overwrite: bool = False) -> Path
         raise FileError(f"{path} is one plain file already; nothing is to be merged")
     if listing.attrs.get("status") != "complete":
         raise FileError(f"{path} is no index of files of ranks but a run that has not ended; go on with --resume")
+    refuse(path, check(path).deviations)  # every number was read once, by another process
     with _opened(path) as index, written_beside(output) as beside, hdf5.NewFile(beside) as file:
         for name, group in index.items():
             axis = next((axis for axis in AXES if axis in group and group[axis].is_scale), "")
