@@ -29,11 +29,10 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 
-from mcgen import checks, enumeration, ising, observables, rbm, report, results, rng, stats, vae
+from mcgen import checks, enumeration, hdf5, ising, observables, rbm, report, results, rng, stats, vae
 from mcgen.errors import McgenError, StatisticsWarning
 from mcgen.observables.spatial import correlations
 from mcgen.results.files import sign
@@ -205,7 +204,7 @@ def table(cases: list[Case]) -> str:
 def save(arguments: argparse.Namespace, cases: list[Case]) -> None:
     """A group of exact values and one for each model, by temperature."""
     scale = {"temperature": np.array([case.temperature for case in cases]), "distance": cases[0].distances}
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments), "complete")
         group = Group(file, "truth", "temperature")
         for name in OBSERVABLES:

@@ -27,12 +27,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 from vae_parts.images import tiles
 
-from mcgen import checks, ising, report, results, rng, stats, vae
+from mcgen import checks, hdf5, ising, report, results, rng, stats, vae
 from mcgen.errors import McgenError
 from mcgen.results.files import sign
 from mcgen.results.groups import Group
@@ -199,7 +198,7 @@ def save(
 ) -> None:
     """The model with its training, as every file of models has it, and groups of what was measured."""
     status = "interrupted" if fit.interrupted else "complete"
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments), status)
         write_study(file, as_study(fit))
         group = Group(file, "by_temperature", "temperature")
