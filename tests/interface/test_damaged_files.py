@@ -22,9 +22,9 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def test_mutated_files_are_read_or_refused():
-    tally = fuzz_reader.fuzz(cases=80, seed=1)
-    assert sum(tally.values()) == 80
-    assert min(tally["read"], tally["refused"]) > 15
+    tally = fuzz_reader.fuzz(cases=60, seed=1)
+    assert sum(tally.values()) == 60
+    assert min(tally["read"], tally["refused"]) > 10
 
 
 @pytest.fixture
@@ -337,45 +337,46 @@ import resource, signal, sys
 from pathlib import Path
 from mcgen import ising, rbm, results
 from mcgen.errors import FileError
-path, what = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-def limit():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+def limit(n_bytes=30_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, resource.RLIM_INFINITY))
 
-def save(n_units):
+def save(name, n_units):
     limit()
-    results.save(path, rbm.RBM.random(n_units, n_units, seed=1), overwrite=True)
+    results.save(folder / name, rbm.RBM.random(n_units, n_units, seed=1), overwrite=True)
 
-def stream(keep):
-    blocks = ising.stream(ising.Ising((16, 16)), 2.0, n_chains=200, n_draws=2000, thin=1, burn_in=10, seed=1)
-    with results.stream_samples(path, 2000, overwrite=True, checkpoint_every=0 if keep else None) as file:
+def stream(name, every):
+    blocks = ising.stream(ising.Ising((16, 16)), 2.0, n_chains=200, n_draws=1400, thin=1, burn_in=10, seed=1)
+    with results.stream_samples(folder / name, 1400, overwrite=True, checkpoint_every=every) as file:
         for block in blocks:
             file.append(block, blocks)
             limit()
 
-try:
-    save(int(what)) if what.isdigit() else stream(what == "kept")
-except FileError as error:
-    print(error)
+for name, run, what in (("large", save, 200), ("small", save, 64), ("kept", stream, 0), ("lost", stream, None)):
+    try:
+        run(name, what)
+    except FileError as error:
+        print(error)
+    limit(resource.RLIM_INFINITY)
 """
 
 
-@pytest.mark.parametrize("what", ["200", "64", "kept", "lost"])
-def test_a_disk_that_fills_up_leaves_the_earlier_file(what, tmp_path):
+def test_a_disk_that_fills_up_leaves_the_earlier_file(tmp_path):
     # With a limit to the size of files: writes fail as they do on a full disk or beyond a quota.
-    path = results.save(tmp_path / "model.h5", rbm.RBM.random(4, 2, seed=1))
-    before, way_out = path.read_bytes(), "choose another path or free some space"
-    command = [sys.executable, "-c", LIMITED, str(path), what]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    names, other, ends = ("large", "small", "kept", "lost"), "choose another path or free some space", []
+    for name in names:
+        path = results.save(tmp_path / name, rbm.RBM.random(4, 2, seed=1))
+        way_out = f"free some space, and go on from {path}.part with --resume" if name == "kept" else other
+        ends.append(f"{path} cannot be written (File too large); {way_out}")
+    before = path.read_bytes()
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")  # HDF5 crashes at the end of a process whose writes have failed
-    assert path.read_bytes() == before
-    if what == "kept":
-        way_out = f"free some space, and go on from {path}.part with --resume"
-        assert 0 < results.load(f"{path}.part").energy.shape[1] < 2000
-    else:
-        assert os.listdir(tmp_path) == ["model.h5"]
-    assert done.stdout == f"{path} cannot be written (File too large); {way_out}\n"
+    assert done.stdout.splitlines() == ends
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "kept.part", "kept.blocks"}
+    assert all(len(path.read_bytes()) == len(before) for path in map(tmp_path.joinpath, names))
+    assert 0 < results.load(tmp_path / "kept.part").energy.shape[1] < 1400
 
 
 def test_ctrl_c_waits_until_a_file_is_written(tmp_path, monkeypatch):
