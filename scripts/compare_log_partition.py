@@ -30,11 +30,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
 
-from mcgen import checks, ising, rbm, report, results, rng, stats
+from mcgen import checks, hdf5, ising, rbm, report, results, rng, stats
 from mcgen.errors import InputError, McgenError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.partition import LogPartition, log_partition
@@ -158,7 +157,7 @@ def deviations(cases: list[Case], method: str) -> np.ndarray:
 
 def save(arguments: argparse.Namespace, cases: list[Case], status: str) -> None:
     """One entry for each model, in the order of the table."""
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
+    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
         sign(file, vars(arguments), status)
         group = Group(file, "exact", "entry")
         group.add("n_hidden", (), [case.n_hidden for case in cases])

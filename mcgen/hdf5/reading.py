@@ -161,8 +161,8 @@ def read(
     wrong = None
     try:
         with server() as one:
-            where = os.path.abspath(path)  # noqa: PTH100 - links stay as they are
-            one.send(json.dumps({"path": where, "scales": scales, "seconds": SECONDS}).encode())
+            # Parts of virtual datasets lie beside the file, not beside a symbolic link to it.
+            one.send(json.dumps({"path": str(path.resolve()), "scales": scales, "seconds": SECONDS}).encode())
             listing = _listing(json.loads(one.receive()))
             groups = {name: Group(attrs, {}) for name, attrs in listing.group_attrs.items()}
             parts = []

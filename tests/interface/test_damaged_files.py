@@ -145,6 +145,10 @@ def test_a_file_may_be_put_together_from_its_neighbours(name, file):
         other["energy"] = opened["samples/energy"][()]
         virtual(name)(opened)
     assert (results.load(file)[1].energy == energy).all()
+    link = file.parent / "folder" / "link.h5"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    assert (results.load(link)[1].energy == energy).all()
 
 
 def set_attribute(name, value):
