@@ -1,40 +1,5 @@
 """HDF5 files: save and load samples, models, training histories and tables of exact values.
 
-/lattice       coupling (direction, site_0, ...), field (site_0, ...); attributes shape, periodic
-/samples       states int8 (chain, draw, site_0, ...), absent where they were not kept; energy float64 and
-               magnetization int64 (chain, draw); flip_rate; seed; attributes kind "ising", kernel, method,
-               thin, burn_in, device. Of a model: kind "rbm"; states int8, or float for continuous units,
-               (chain, draw, visible); free_energy and magnetization float64 (chain, draw); acceptance_rate
-               in place of flip_rate. Of a VAE: kind "vae", method "ancestral" and independent draws: states
-               (chain, draw, feature) with one chain, magnetization, seed
-/exchange      of tempering: temperature float64, the whole ladder; swap_rates float64 (pair), those of each
-               place of the ladder and the next; round_trips; n_sweeps. Of a model: in place of temperature,
-               beta float64 (place), or nothing for a ladder of stored models; n_pairs. Several models have
-               ladders of their own, and the shorter ones end with NaN
-/model         weights (visible, hidden), visible_bias, hidden_bias; attributes kind, visible_units,
-               hidden_units. Of Potts units, attribute visible_states or hidden_states, the states of one; of
-               gaussian and relu units, visible_unit_mean and visible_unit_variance (visible), hidden_...
-               likewise; of tied weights, attributes symmetry_shape, symmetry_filters, symmetry_spin_flip
-               Of autoencoders, attribute kind "vae", "conditional-vae" or "autoencoder", and the architecture as
-               attributes: n_features, hidden, n_latent, activation, decoder ("bernoulli", "spin", or "gaussian"
-               with decoder_variance and decoder_std), dtype; of convolutions convolution_shape, _filters,
-               _kernel_size, _stride and _padding; of conditional models n_conditions, condition_offset and
-               condition_scale. Layer K of encoder and decoder, counted from 0 with activations as layers, has
-               encoder_K_weights (input, output), or (row, column, input, output) of a convolution, and
-               encoder_K_bias; decoder_K_... likewise; log_std is that of a Gaussian decoder. A conditional
-               model of several temperatures has them as attribute temperatures instead of an axis
-/training      one dataset for each column of the history (epoch); chains int8, or float for continuous units,
-               (chain, visible), of RBMs; attribute settings (JSON)
-/checkpoint    of autoencoders, what a training goes on from: epoch, n_count (steps), best_epoch; parameters,
-               best_parameters, moment_0 and moment_1 of the optimiser (parameter), in the order of the layers. Of
-               RBMs, one group for each training (000000, ...) with the parts of its state as groups, arrays, and
-               the other numbers as JSON in the attribute numbers. Of draws, in unfinished files: the state of the
-               walkers, the draws that do not fill a row of chunks yet (held), where the others are (stretches),
-               what the ranks that draw the other chains had agreed on (agreed)
-/exact         one dataset for each exact quantity
-/observables   one dataset for each observable, and NAME_error beside it
-=============  ===============================================================================================
-=======
 The schema, what each group holds, is data in `mcgen.results.schema`; `mcgen check --schema` prints it, and `mcgen
 check` compares files with it. /samples holds what was drawn, /lattice the Ising model, /model parameters, /training
 histories, /trajectory and /checkpoint what was kept on the way, /exchange how tempering moved, /exact and /observables

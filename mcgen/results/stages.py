@@ -5,11 +5,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
-
 from mcgen.errors import FileError
 from mcgen.results.ranks import file_of_rank
-from mcgen.results.trees import read_tree
+from mcgen.results.trees import load_tree
 from mcgen.results.unfinished import discard, part_of
 
 
@@ -48,14 +46,13 @@ def stage(path: str | Path, n_entries: int, n_draws: int) -> Stage:
         if not one.exists():
             continue
         try:
-            with h5py.File(one) as file:
-                if file.attrs.get("status") == "complete":
-                    return Stage(n_all, n_all, True, True)
-                if "checkpoint" in file:
-                    known = read_tree(file["checkpoint"])
-                    n_together, n = known.get("n_together", 1), known.get("n", 0)
-                    return Stage(known.get("n_complete", 0) * n_draws + n_together * n, n_all, True, False)
-        except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+            attributes, known = load_tree(one, "checkpoint")
+            if attributes.get("status") == "complete":
+                return Stage(n_all, n_all, True, True)
+            if known is not None:
+                n_together, n = known.get("n_together", 1), known.get("n", 0)
+                return Stage(known.get("n_complete", 0) * n_draws + n_together * n, n_all, True, False)
+        except (FileError, TypeError, AttributeError) as error:
             raise FileError(f"{one} cannot be resumed ({error}); delete it, or overwrite it (--overwrite)") from error
     return Stage(0, n_all, False, False)
 
