@@ -23,7 +23,9 @@ NOTES = """
 With several entries, datasets have a leading axis, temperature (or entry, where there are no temperatures), but those
 of /lattice, of /exchange of a lattice and of one conditional model; with one, temperature is a number in the group.
 Every axis has a dimension scale: an int64 dataset named like the dimension, or the temperatures. [n] since version n,
-[-n] up to version n. Logarithms are natural, k_B = 1.
+[-n] up to version n. In the index of a run of several ranks, and in the unfinished file of a run (status running or
+interrupted), draws are virtual datasets, whose numbers lie in other files of the same folder, or of PATH.blocks in it.
+Logarithms are natural, k_B = 1.
 """
 
 
