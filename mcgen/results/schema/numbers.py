@@ -12,8 +12,8 @@ from mcgen.results.schema.deviations import Deviation
 from mcgen.results.schema.finding import array_of, layouts_of
 from mcgen.results.schema.words import Array, Layout
 
-# Numbers that are looked at together.
-BLOCK = 1 << 22
+# Numbers that are looked at together: few enough to stay in the cache of a core.
+BLOCK = 1 << 18
 
 
 def check_arrays(listing: Listing, groups: dict[str, Group]) -> Iterator[Deviation]:
