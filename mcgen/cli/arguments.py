@@ -110,6 +110,19 @@ def survival_arguments(command: Parser, from_file: bool = False) -> None:
     time_limit_argument(command)
 
 
+def kept_arguments(command: Parser, name: str) -> None:
+    """How a computation whose result is printed goes on where it was killed, and when it stops."""
+    add = command.add_argument
+    words = f"what the computation goes on from, until it is complete (default: FILE.{name}.checkpoint)"
+    add("--checkpoint", default=None, metavar="PATH", help=words)
+    words = "go on where the same command was killed or stopped; without a checkpoint, begin"
+    add("--resume", action="store_true", help=words)
+    add("--overwrite", action="store_true", help="begin anew where a checkpoint is there")
+    words = "seconds between checkpoints"
+    add("--checkpoint-every", type=float, default=CHECKPOINT_EVERY, metavar="SECONDS", help=words)
+    time_limit_argument(command)
+
+
 def time_limit_argument(command: Parser) -> None:
     """When a run stops."""
     words = "stop, with what is done kept, before so much time is over: seconds, [H:]MM:SS or D-HH:MM:SS"

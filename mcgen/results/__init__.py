@@ -53,6 +53,7 @@ units had two states; 1 had no magnetization, kernel and /exchange.
 from mcgen.results.draws import Draws
 from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
 from mcgen.results.groups import AXES, Columns
+from mcgen.results.kept_loops import kept_loops
 from mcgen.results.kept_trainings import kept_trainings
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
@@ -74,6 +75,7 @@ __all__ = [
     "check_output",
     "check_ranks",
     "file_of_rank",
+    "kept_loops",
     "kept_trainings",
     "last_states",
     "lattice_series",
