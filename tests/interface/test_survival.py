@@ -1,5 +1,6 @@
 """Runs that are killed, stopped and resumed: nothing is lost, and the data have the same bytes as without the break."""
 
+import importlib
 import os
 import shlex
 import shutil
@@ -175,6 +176,37 @@ def test_trainings_go_on_from_a_file_to_the_same_bits(phase, folder):
     results.save("resumed.h5", resumed)
     results.save("whole.h5", whole)
     assert same_files("resumed.h5", "whole.h5")
+
+
+def test_a_fit_goes_on_from_any_iteration_to_the_same_bits(folder, monkeypatch):
+    module = importlib.import_module("mcgen.rbm.maximum_likelihood")
+    monkeypatch.setattr(module, "ROUNDING", 1e-3)  # L-BFGS begins afresh now and then
+    model, truth = rbm.RBM.random(6, 3, seed=1, scale=0.3), np.full(64, 1 / 64)
+    settings = {"truth": truth, "evaluate_every": 3, "max_iterations": 25}
+    seen = []
+    whole = rbm.maximum_likelihood(model, ROWS, **settings, checkpoint=lambda so_far: seen.append(so_far()))
+    assert whole.settings["ended_by"] == "max_iterations"
+    assert len({one.state["begun"]["n_rows"] for one in seen}) > 2
+    results.save("whole.h5", whole)
+    for k in (0, 7, 16, 23):
+        results.save("part.h5", seen[k], overwrite=True)
+        with monkeypatch.context() as patch:
+            n_known = len(seen[k].history["epoch"])
+            assert n_known == k + 1
+            made = []
+            original = module.Climb._evaluate
+            patch.setattr(module.Climb, "_evaluate", lambda self, at: made.append(at) or original(self, at))
+            resumed = rbm.maximum_likelihood(model, ROWS, **settings, resume=results.load("part.h5"))
+            assert len(made) == whole.settings["n_evaluations"] - seen[k].settings["n_evaluations"]
+        results.save("resumed.h5", resumed, overwrite=True)
+        assert same_files("resumed.h5", "whole.h5")
+        assert results.load("resumed.h5").settings == results.load("whole.h5").settings
+    assert rbm.maximum_likelihood(model, ROWS, **settings, resume=whole) is whole
+    for changes, words in (({"l2": 0.1}, "l2=0.1 differs from the l2=0.0"), ({"v": OTHERS}, "n_rows=20 differs")):
+        with pytest.raises(InputError, match=words):
+            rbm.maximum_likelihood(**({"model": model, "v": ROWS, "resume": seen[0]} | settings | changes))
+    with pytest.raises(InputError, match="is a fit of other data or from another start"):
+        rbm.maximum_likelihood(model, 1 - ROWS, **settings, resume=seen[0])
 
 
 def test_a_training_goes_on_with_more_epochs_and_with_nothing_else(folder):

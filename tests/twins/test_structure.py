@@ -166,6 +166,7 @@ RANKS = [
     {"rbm.training.watching"},
     {"rbm.training.loop"},
     {"rbm.training.__init__"},
+    {"rbm.climb"},
     {"rbm.maximum_likelihood"},
     {"ising.__init__", "rbm.__init__", "vae.__init__"},
     {"provenance", "reference", "observables.averages", "observables.blocks"},

@@ -17,9 +17,10 @@ def check_same(resume: Trained, model: RBM, settings: dict) -> None:
     """
     if not isinstance(resume, Trained) or resume.model.weights.shape != model.weights.shape:
         raise InputError(f"resume is not a training of {model!r}; give what train returned, and the same model")
-    if resume.state is None:
+    is_complete = resume.settings.get("ended_by", "interrupt") != "interrupt"
+    if resume.state is None and not is_complete:
         raise InputError("resume has no state to go on from; give what train returned, or a file that holds it")
-    constant = settings["final_learning_rate"] is None and isinstance(settings["learning_rate"], int | float)
+    constant = settings.get("final_learning_rate") is None and isinstance(settings.get("learning_rate"), int | float)
     for name, value in settings.items():
         before = resume.settings.get(name)
         if _plain(before) != _plain(value) and not (name == "epochs" and constant):
