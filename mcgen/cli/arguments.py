@@ -102,7 +102,7 @@ def survival_arguments(command: Parser, from_file: bool = False) -> None:
     words = "go on where the run with this output was killed or stopped; without such a run, begin"
     if from_file:
         words += "; with FILE, go on from a file of the same command, with as many or more epochs"
-        add("--resume", nargs="?", const=True, default=False, metavar="FILE", help=words)
+        add("--resume", nargs="?", const=True, default=None, metavar="FILE", help=words)
     else:
         add("--resume", action="store_true", help=words)
     words = "seconds between checkpoints, in the file OUTPUT.part, which opens like any other"

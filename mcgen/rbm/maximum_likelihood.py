@@ -177,14 +177,15 @@ def maximum_likelihood(
         best, reached = point.x, (begun, climb.found, len(climb.found), climb.n_evaluations)
         history.append(row)
         if checkpoint is not None and not known:
-            checkpoint(lambda: result("interrupt"))
+            checkpoint(lambda: result("interrupt", in_full=False))
         bar.update(1)
 
-    def result(ended_by: str) -> Trained:
-        """After the last iteration."""
-        # The last row is evaluated in full; a start that is a maximum has made none.
-        shown = [*history[:-1], climb.columns(point, max(1, len(history)), truth, evaluate=True)]
-        state, n_evaluations = None, climb.n_evaluations
+    def result(ended_by: str, in_full: bool = True) -> Trained:
+        """After the last iteration, whose row may be evaluated in full."""
+        shown = history
+        if in_full:  # a start that is a maximum has made no row
+            shown = [*history[:-1], climb.columns(point, max(1, len(history)), truth, evaluate=True)]
+        state, n_evaluations = {}, climb.n_evaluations
         if ended_by == "interrupt":
             then, found, n_found, n_evaluations = reached
             numbers = [np.stack(column) for column in zip(*found[:n_found], strict=True)]

@@ -63,6 +63,7 @@ from mcgen.results.saving import save
 from mcgen.results.stages import check_ranks, stage
 from mcgen.results.streaming import stream_samples
 from mcgen.results.study import Study, as_study
+from mcgen.results.unfinished import is_begun
 
 __all__ = [
     "AXES",
@@ -75,6 +76,7 @@ __all__ = [
     "check_output",
     "check_ranks",
     "file_of_rank",
+    "is_begun",
     "kept_loops",
     "kept_trainings",
     "last_states",

@@ -183,7 +183,7 @@ def test_a_fit_goes_on_from_any_iteration_to_the_same_bits(folder, monkeypatch):
     monkeypatch.setattr(module, "ROUNDING", 1e-3)  # L-BFGS begins afresh now and then
     model, truth = rbm.RBM.random(6, 3, seed=1, scale=0.3), np.full(64, 1 / 64)
     settings = {"truth": truth, "evaluate_every": 3, "max_iterations": 25}
-    seen = []
+    seen, original = [], module.Climb._evaluate
     whole = rbm.maximum_likelihood(model, ROWS, **settings, checkpoint=lambda so_far: seen.append(so_far()))
     assert whole.settings["ended_by"] == "max_iterations"
     assert len({one.state["begun"]["n_rows"] for one in seen}) > 2
@@ -194,8 +194,7 @@ def test_a_fit_goes_on_from_any_iteration_to_the_same_bits(folder, monkeypatch):
             n_known = len(seen[k].history["epoch"])
             assert n_known == k + 1
             made = []
-            original = module.Climb._evaluate
-            patch.setattr(module.Climb, "_evaluate", lambda self, at: made.append(at) or original(self, at))
+            patch.setattr(module.Climb, "_evaluate", lambda *of, made=made: made.append(of) or original(*of))
             resumed = rbm.maximum_likelihood(model, ROWS, **settings, resume=results.load("part.h5"))
             assert len(made) == whole.settings["n_evaluations"] - seen[k].settings["n_evaluations"]
         results.save("resumed.h5", resumed, overwrite=True)

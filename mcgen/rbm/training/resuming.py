@@ -17,8 +17,7 @@ def check_same(resume: Trained, model: RBM, settings: dict) -> None:
     """
     if not isinstance(resume, Trained) or resume.model.weights.shape != model.weights.shape:
         raise InputError(f"resume is not a training of {model!r}; give what train returned, and the same model")
-    is_complete = resume.settings.get("ended_by", "interrupt") != "interrupt"
-    if resume.state is None and not is_complete:
+    if resume.state is None:
         raise InputError("resume has no state to go on from; give what train returned, or a file that holds it")
     constant = settings.get("final_learning_rate") is None and isinstance(settings.get("learning_rate"), int | float)
     for name, value in settings.items():
