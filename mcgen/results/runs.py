@@ -8,8 +8,8 @@ import numpy as np
 
 from mcgen.errors import FileError
 from mcgen.results import samples
-from mcgen.results.groups import NUMBER_FILTERS, Group, chunk_shape
-from mcgen.results.segments import Stretch, increment_name
+from mcgen.results.groups import Group
+from mcgen.results.segments import Stretch, add_increment, increment_name
 from mcgen.results.study import of_samples
 
 
@@ -104,9 +104,7 @@ class Run:
         if self.n == self._n_in_segments:
             return None
         for name, series in self._series.items():
-            new = series[:, self._n_in_segments : self.n]
-            layout = {"chunks": chunk_shape(new.shape, new.dtype.itemsize), **NUMBER_FILTERS}
-            file.create_dataset(increment_name(name, self.k), data=new, **layout)
+            add_increment(file, increment_name(name, self.k), series[:, self._n_in_segments : self.n])
         n_states = 0
         if self._keeps_states:  # those that are held come into the file when the run is complete
             n_states = self.n - (0 if self._states is None else self.held_states.shape[1])

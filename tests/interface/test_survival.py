@@ -18,7 +18,7 @@ from kills import contents, same
 from mcgen import blocks, cli, interruption, ising, rbm, results
 from mcgen.errors import FileError, InputError
 from mcgen.ising import sampling
-from mcgen.results import samples, trees, unfinished
+from mcgen.results import samples, segments, trees, unfinished
 from mcgen.results.study import of_samples
 
 DRAWN = "ising sample --shape 4 4 --temperature 3.0 5.0 --chains 30 --draws 20 --thin 4 --burn-in 50 --seed 5"
@@ -379,6 +379,49 @@ def test_draws_that_are_gone_are_not_read_as_zeros(folder, monkeypatch, capsys):
         results.load("run.h5.part")
     assert mcgen(f"{DRAWN} --output run.h5 --resume") == 2
     assert "which is not there; keep them together" in capsys.readouterr().err
+
+
+def test_many_checkpoints_leave_few_files_and_every_moment_is_whole(folder, monkeypatch):
+    monkeypatch.setattr(sampling, "BYTES_PER_BLOCK", 30 * 16)
+    monkeypatch.setattr(samples, "BYTES_PER_ROW", 3 * 30 * 16)
+    monkeypatch.setattr(segments, "AT_ONCE", 2)
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    line = f"{DRAWN} --output run.h5 --checkpoint-every 0"
+    moments, n_files, replace = [], [], os.replace
+
+    def replaced(one, other):
+        for _ in range(2):  # before and after
+            n_files.append(len(os.listdir("run.h5.blocks")))
+            if len(n_files) % 5 == 0:
+                moments.append(shutil.copytree(".", folder.parent / f"moment {len(moments)}"))
+            replace(one, other) if Path(one).exists() else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replaced)
+        assert mcgen(line) == 0
+    whole = results.load("run.h5")
+    assert len(moments) > 40
+    assert max(n_files) < 20 < len(n_files)  # 40 checkpoints
+    n_seen = set()
+    for k, moment in enumerate(moments):
+        os.chdir(moment)
+        part = Path("run.h5.part")
+        if part.exists():
+            with h5py.File(part) as file:
+                if "samples" not in file:
+                    continue
+            runs = results.load(part)
+            runs = runs if isinstance(runs, list) else [runs]
+            n_seen.add((len(runs), runs[0].energy.shape[1]))
+            for one, other in zip(runs, whole, strict=False):
+                n = one.energy.shape[1]
+                assert (one.energy == other.energy[:, :n]).all()
+                assert (one.states == other.states[:, :n]).all()
+            if k % 6 == 0:
+                assert mcgen(f"{line} --resume") == 0
+                assert same_files("run.h5", folder / "run.h5")
+                assert os.listdir() == ["run.h5"]
+    assert len(n_seen) > 15
 
 
 def test_a_library_run_is_resumed_too(folder):
