@@ -55,6 +55,7 @@ from mcgen.results.files import SCHEMA_VERSION, check_output, written_beside
 from mcgen.results.groups import AXES, Columns
 from mcgen.results.kept_loops import kept_loops
 from mcgen.results.kept_trainings import kept_trainings
+from mcgen.results.live import follow
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
 from mcgen.results.ranks import RankFile, file_of_rank, merge, write_index
@@ -76,6 +77,7 @@ __all__ = [
     "check_output",
     "check_ranks",
     "file_of_rank",
+    "follow",
     "is_begun",
     "kept_loops",
     "kept_trainings",

@@ -99,6 +99,14 @@ class Run:
         if self.n_missing == 0:
             self._states = None
 
+    def write_through(self, first: int) -> None:
+        """Write draws first, first + 1, ... of the series and the states that are held, which go on being held."""
+        held = self.held_states
+        if held is not None and held.shape[1]:
+            samples.put(self.group, "states", self.k, self.n - held.shape[1], held)
+        for name, series in self._series.items():
+            samples.put(self.group, name, self.k, first, series[:, first : self.n])
+
     def add_to_segment(self, file: h5py.File, number: int) -> Stretch | None:
         """Write the new part of the series to a segment; what it has of this run then, None if nothing is new."""
         if self.n == self._n_in_segments:

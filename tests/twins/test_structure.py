@@ -187,6 +187,7 @@ RANKS = [
         "results.keeper",
         "results.kept_loops",
         "results.kept_trainings",
+        "results.live",
         "results.loading",
         "results.models",
         "results.peeking",

@@ -16,7 +16,7 @@ from mcgen.errors import InputError
 # Commands without a place in a pipeline.
 APART = ("run", "info")
 # What is decided each time that a pipeline runs, and no part of it.
-OF_A_RUN = ("overwrite", "resume", "time_limit")
+OF_A_RUN = ("overwrite", "resume", "time_limit", "swmr")
 
 WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
