@@ -392,7 +392,7 @@ def test_many_checkpoints_leave_few_files_and_every_moment_is_whole(folder, monk
     def replaced(one, other):
         for _ in range(2):  # before and after
             n_files.append(len(os.listdir("run.h5.blocks")))
-            if len(n_files) % 5 == 0:
+            if len(n_files) % 7 == 0:  # what comes again and again is met at another place each time
                 moments.append(shutil.copytree(".", folder.parent / f"moment {len(moments)}"))
             replace(one, other) if Path(one).exists() else None
 
@@ -400,7 +400,7 @@ def test_many_checkpoints_leave_few_files_and_every_moment_is_whole(folder, monk
         patch.setattr(os, "replace", replaced)
         assert mcgen(line) == 0
     whole = results.load("run.h5")
-    assert len(moments) > 40
+    assert len(moments) > 25
     assert max(n_files) < 20 < len(n_files)  # 40 checkpoints
     n_seen = set()
     for k, moment in enumerate(moments):
@@ -417,11 +417,11 @@ def test_many_checkpoints_leave_few_files_and_every_moment_is_whole(folder, monk
                 n = one.energy.shape[1]
                 assert (one.energy == other.energy[:, :n]).all()
                 assert (one.states == other.states[:, :n]).all()
-            if k % 6 == 0:
+            if k % 5 == 0:
                 assert mcgen(f"{line} --resume") == 0
                 assert same_files("run.h5", folder / "run.h5")
                 assert os.listdir() == ["run.h5"]
-    assert len(n_seen) > 15
+    assert len(n_seen) > 10
 
 
 def test_a_library_run_is_resumed_too(folder):
