@@ -35,6 +35,7 @@ COMMANDS = {
     "models": f"rbm sample rbm.h5 --draws 4000 --burn-in 4000 {DRAWN}",
     "models by tempering": f"rbm sample rbm.h5 --draws 400 --burn-in 400 --method tempering {DRAWN}",
     "training": "rbm train --data data.h5 --hidden 4 --epochs 12 --negative-phase pcd --seed 1",
+    "training to the maximum": "rbm train --data data.h5 --hidden 4 --trainer likelihood --seed 1",
     "weighted training": "rbm train --data data.h5 --hidden 4 --epochs 12 --negative-phase weighted "
     "--gibbs-steps auto --validation 0.2 --patience 10 --keep-every 3 --centered --seed 1",
 }

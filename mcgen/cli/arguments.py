@@ -8,7 +8,7 @@ from typing import NoReturn
 from mcgen.errors import InputError
 
 # Of a configuration, what results do not depend on.
-NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit", "pipeline")
+NO_SETTINGS = ("output", "overwrite", "resume", "checkpoint_every", "time_limit", "pipeline", "swmr")
 CHECKPOINT_EVERY = 60.0  # seconds
 
 
@@ -96,16 +96,35 @@ def output_arguments(command: Parser, ending: str = ".h5") -> None:
     command.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 
-def survival_arguments(command: Parser, from_file: bool = False) -> None:
-    """How a run goes on that was killed, and when it stops; maybe also from the file of another one."""
+def survival_arguments(command: Parser, from_file: bool = False, swmr: bool = False) -> None:
+    """How a run goes on that was killed, and when it stops; maybe also from the file of another one.
+
+    With swmr, others may also read the file as it grows, which then has no checkpoints: see `check_sampling`.
+    """
     add = command.add_argument
     words = "go on where the run with this output was killed or stopped; without such a run, begin"
     if from_file:
         words += "; with FILE, go on from a file of the same command, with as many or more epochs"
-        add("--resume", nargs="?", const=True, default=False, metavar="FILE", help=words)
+        add("--resume", nargs="?", const=True, default=None, metavar="FILE", help=words)
     else:
         add("--resume", action="store_true", help=words)
     words = "seconds between checkpoints, in the file OUTPUT.part, which opens like any other"
+    add("--checkpoint-every", type=float, default=CHECKPOINT_EVERY, metavar="SECONDS", help=words)
+    if swmr:
+        words = "let others read every block at once in OUTPUT.part, in HDF5's mode for that; without checkpoints"
+        add("--swmr", action="store_true", help=words)
+    time_limit_argument(command)
+
+
+def kept_arguments(command: Parser, name: str) -> None:
+    """How a computation whose result is printed goes on where it was killed, and when it stops."""
+    add = command.add_argument
+    words = f"what the computation goes on from, until it is complete (default: FILE.{name}.checkpoint)"
+    add("--checkpoint", default=None, metavar="PATH", help=words)
+    words = "go on where the same command was killed or stopped; without a checkpoint, begin"
+    add("--resume", action="store_true", help=words)
+    add("--overwrite", action="store_true", help="begin anew where a checkpoint is there")
+    words = "seconds between checkpoints"
     add("--checkpoint-every", type=float, default=CHECKPOINT_EVERY, metavar="SECONDS", help=words)
     time_limit_argument(command)
 
@@ -150,6 +169,22 @@ def check_sampling(arguments: argparse.Namespace, methods: Sequence[str]) -> Non
     checks.choice("method", arguments.method, methods)
     for name, smallest in (("chains", 1), ("draws", 1), ("thin", 1), ("burn_in", 0)):
         checks.integer(f"--{name.replace('_', '-')}", getattr(arguments, name), smallest)
+    if getattr(arguments, "swmr", False):
+        _check_swmr(arguments)
+
+
+def _check_swmr(arguments: argparse.Namespace) -> None:
+    from mcgen import parallel
+
+    if arguments.resume or arguments.checkpoint_every not in (None, CHECKPOINT_EVERY):
+        given = "--resume" if arguments.resume else f"--checkpoint-every {arguments.checkpoint_every:g}"
+        raise InputError(
+            f"--swmr and {given} exclude each other: a file that others read as it grows has no checkpoints; leave one "
+            "of both out"
+        )
+    if parallel.world().size > 1:
+        raise InputError("--swmr is for one process, and ranks write a file each; leave it out, or run without mpiexec")
+    arguments.checkpoint_every = None
 
 
 def sampling_settings(arguments: argparse.Namespace) -> dict:

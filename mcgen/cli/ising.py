@@ -47,7 +47,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     add("--ladder", default=None, help="of tempering: adaptive, with temperatures added, or fixed (default: adaptive)")
     add("--no-states", action="store_true", help="keep energies and magnetisations only")
     output_arguments(sample)
-    survival_arguments(sample)
+    survival_arguments(sample, swmr=True)
     sample.set_defaults(in_parts=True)
     exact = command(
         ising, "exact", _exact, "Print exact thermodynamics, by the quickest method that can.",
@@ -119,6 +119,7 @@ def _sample(arguments: argparse.Namespace) -> int:
         with results.stream_samples(
             arguments.output, arguments.draws, len(temperatures), arguments.overwrite, configuration(arguments),
             checkpoint_every=arguments.checkpoint_every, resume=arguments.resume, not_settings=NO_SETTINGS,
+            swmr=arguments.swmr,
         ) as file:  # fmt: skip
             if file.earlier:
                 print(_how(file.earlier[0], settings["moves"]))

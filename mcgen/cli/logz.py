@@ -1,12 +1,11 @@
 """`mcgen rbm logz`: the partition functions of trained models, with errors."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from mcgen import interruption
-from mcgen.cli.arguments import command, device_argument, either, time_limit_argument
+from mcgen.cli.arguments import command, device_argument, either, kept_arguments
+from mcgen.cli.printing import arrays_of, print_of_models
 from mcgen.errors import InputError
-from mcgen.progress import until_interrupted
 
 METHODS = ("auto", "exact", "ais", "reverse-ais", "sandwich", "bar", "mbar", "integration", "mean-field", "tap")
 # What --runs and --temperatures are called by the methods; those that are missing do not have them.
@@ -33,7 +32,7 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     logz.add_argument("--temperatures", type=int, default=None, help=words)
     logz.add_argument("--seed", type=int, default=0, help="0 to 2**64 - 1")
     device_argument(logz)
-    time_limit_argument(logz)
+    kept_arguments(logz, "logz")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -53,20 +52,19 @@ def _logz(arguments: argparse.Namespace) -> int:
     methods = [chosen(model, arguments.method) for model in study.models]
     settings = [_settings(arguments, method) for method in methods]
 
-    def estimate(k: int) -> partition.LogPartition:
-        more = dict(settings[k])
-        if study.trained and methods[k] in WITH_CHAINS:
-            more["initial"] = study.trained[k].chains
-        model, seed = study.models[k], rng.derive(arguments.seed, k)
-        found = partition.log_partition(model, methods[k], seed, None, arguments.device, True, **more)
-        label = arguments.file if temperatures[k] is None else f"T = {temperatures[k]:g}"
-        print(f"{label}: " + "; ".join(line.strip() for line in str(found).splitlines()), flush=True)
-        return found
+    more = [dict(one) for one in settings]
+    for k, method in enumerate(methods):
+        if study.trained and method in WITH_CHAINS:
+            more[k]["initial"] = study.trained[k].chains
 
-    done, interrupted = until_interrupted(estimate, len(study.models))
-    if interrupted:
-        print(f"interrupted: {len(done)} of {len(study.models)} models")
-    return interruption.exit_status() if interrupted else 0
+    def lines(k: int) -> Iterator[str]:
+        model, seed = study.models[k], rng.derive(arguments.seed, k)
+        found = partition.log_partition(model, methods[k], seed, None, arguments.device, True, **more[k])
+        label = arguments.file if temperatures[k] is None else f"T = {temperatures[k]:g}"
+        yield f"{label}: " + "; ".join(line.strip() for line in str(found).splitlines())
+
+    what = (methods, settings, arguments.seed, arguments.device, *arrays_of(study))
+    return print_of_models(arguments, "logz", what, len(study.models), lines)
 
 
 def _settings(arguments: argparse.Namespace, method: str) -> dict:

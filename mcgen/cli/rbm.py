@@ -49,7 +49,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     words = "hold visible units at values: the others are drawn given these"
     add("--clamp", nargs="+", default=None, metavar="UNIT=VALUE", help=words)
     output_arguments(sample)
-    survival_arguments(sample)
+    survival_arguments(sample, swmr=True)
     sample.set_defaults(in_parts=True)
     exact = command(
         rbm, "exact", _exact, "Print the exact log Z of trained models, and KL to the truth where it is known.",
@@ -105,6 +105,7 @@ def _sample(arguments: argparse.Namespace) -> int:
         with results.stream_samples(
             arguments.output, arguments.draws, n_models, arguments.overwrite, remembered,
             checkpoint_every=arguments.checkpoint_every, resume=arguments.resume, not_settings=NO_SETTINGS,
+            swmr=arguments.swmr,
             beside=results.Study(study.temperatures, study.lattice),
         ) as file:  # fmt: skip
             for run, temperature in zip(file.earlier, temperatures, strict=False):

@@ -1,19 +1,20 @@
 """`mcgen rbm evaluate`: how good trained models are, on rows that they were not trained on."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from mcgen import interruption
 from mcgen.cli.arguments import (
+    NO_SETTINGS,
     check_sampling,
     command,
+    configuration,
+    kept_arguments,
     sampling_arguments,
     sampling_settings,
-    time_limit_argument,
 )
+from mcgen.cli.printing import arrays_of, print_of_models
 from mcgen.cli.units import as_units, is_real
 from mcgen.errors import InputError
-from mcgen.progress import until_interrupted
 
 METHODS = ("auto", "gibbs", "metropolis", "tempering", "exact")
 # Fewer rows than this are no sample to compare with.
@@ -38,7 +39,7 @@ def add_command(rbm: argparse._SubParsersAction, load: Callable) -> None:
     words = "most rows of data, and as many samples, for the adversarial accuracy"
     evaluate.add_argument("--neighbors", type=int, default=2000, help=words)
     sampling_arguments(evaluate, chains=256, draws=40, thin=10, burn_in=1000, methods=METHODS)
-    time_limit_argument(evaluate)
+    kept_arguments(evaluate, "evaluate")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -56,19 +57,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     study, temperatures = arguments.load(arguments.file)
     tables = _rows(arguments.data, study.models, temperatures)
 
-    def work(k: int) -> None:
+    def lines(k: int) -> Iterator[str]:
         label = arguments.file if temperatures[k] is None else f"T = {temperatures[k]:g}"
         model, v = study.models[k], tables[k]
         run = _samples(arguments, model, rng.derive(arguments.seed, 2 * k))
         n_chains, n_draws, _ = run.states.shape
-        print(f"{label}: {len(v)} rows of data, {n_chains} chains of {n_draws} draws by {run.method}")
+        yield f"{label}: {len(v)} rows of data, {n_chains} chains of {n_draws} draws by {run.method}"
         for name, words in _lines(arguments, model, v, run, rng.derive(arguments.seed, 2 * k + 1)):
-            print(f"  {name:25} {words}", flush=True)
+            yield f"  {name:25} {words}"
 
-    done, interrupted = until_interrupted(work, len(study.models))
-    if interrupted:
-        print(f"interrupted: {len(done)} of {len(study.models)} models")
-    return interruption.exit_status() if interrupted else 0
+    settings = configuration(arguments)
+    own = {name: settings[name] for name in settings if name not in (*NO_SETTINGS, "load", "checkpoint", "data")}
+    return print_of_models(arguments, "evaluate", (own, *tables, *arrays_of(study)), len(study.models), lines)
 
 
 def _rows(path: str, models: tuple, temperatures: tuple) -> list:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mcgen.cli.arguments import command
+from mcgen.cli.arguments import command, time_limit_argument
 
 
 def add_command(rooms: argparse._SubParsersAction) -> None:
@@ -18,8 +18,10 @@ def add_command(rooms: argparse._SubParsersAction) -> None:
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help=words)
     add("--dry-run", action="store_true", help="check everything, print all settings, and run nothing")
     ways = run.add_mutually_exclusive_group()
-    ways.add_argument("--resume", action="store_true", help="leave out the stages that are complete")
+    words = "leave out the stages that are complete, and go on with the next from its checkpoint"
+    ways.add_argument("--resume", action="store_true", help=words)
     ways.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    time_limit_argument(run)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -233,10 +233,8 @@ def _train_one(
     settings = {"seed": seeds[1], "device": arguments.device, "progress": world.rank == 0}
     settings["truth"] = truth(lattice, temperature) if comparable else None
     settings["l2"] = arguments.l2
-    if arguments.trainer == "likelihood" and earlier is not None:  # it is only ever complete
-        trained = earlier
-    elif arguments.trainer == "likelihood":
-        trained = rbm.maximum_likelihood(start, v, **settings)
+    if arguments.trainer == "likelihood":
+        trained = rbm.maximum_likelihood(start, v, **settings, resume=earlier, checkpoint=keep)
     else:
         own = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name in OF_SGD}
         own |= {"n_chains": own.pop("chains"), "batch_size": own.pop("batch"), "centered": arguments.centered}

@@ -1,21 +1,18 @@
 """Maximum-likelihood fits of RBMs: the exact log-likelihood climbed by a quasi-Newton method."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import minimize
 
-from mcgen import backend, blas, checks, enumeration, rng
+from mcgen import backend, blas, checks, long_sums, rng
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
-from mcgen.rbm.gradient import Gradient, phase_of_rows
-from mcgen.rbm.model import RBM, free_energy_of_rows
-from mcgen.rbm.symmetry import Symmetry
-from mcgen.rbm.training.free import free_gradient, free_parameters, with_free_parameters
-from mcgen.rbm.training.row_weights import checked_weights
+from mcgen.rbm.climb import Climb, distinct_rows
+from mcgen.rbm.model import RBM
+from mcgen.rbm.training.resuming import check_same, rows_of
 from mcgen.rbm.training.trained import Trained, columns
 from mcgen.rbm.training.truth import checked_truth
 
@@ -43,6 +40,9 @@ def maximum_likelihood(
     seed: int = 0,
     device: str = "cpu",
     progress: bool = False,
+    *,
+    resume: Trained | None = None,
+    checkpoint: Callable[[Callable[[], Trained]], object] | None = None,
 ) -> Trained:
     """Fit a small model to data to the end: climb the exact mean log-likelihood of all rows by L-BFGS.
 
@@ -77,6 +77,11 @@ def maximum_likelihood(
     device : {"cpu", "cuda"}
     progress : bool
         Show progress on standard error.
+    resume : Trained, optional
+        What an earlier fit with the same arguments returned: one that was interrupted goes on, to the same bits as if
+        it had not been, and one that was complete is returned.
+    checkpoint : function, optional
+        Called after every iteration with a function that gives the `Trained` so far, which may be saved and resumed.
 
     Returns
     -------
@@ -132,21 +137,67 @@ def maximum_likelihood(
     rng.split_seed(seed)
     backend.target(device)
 
-    climb = _Climb(model, *_distinct(v, row_weights), l2, device)
+    rows, weights = distinct_rows(v, row_weights)
+    climb = Climb(model, rows, weights, l2, device)
+    identity = long_sums.fingerprint(*model.parameters, rows, weights)
+    settings = {
+        "method": "maximum_likelihood",
+        "l2": l2,
+        "tolerance": tolerance,
+        "max_iterations": max_iterations,
+        "evaluate_every": evaluate_every,
+        "seed": seed,
+        "device": device,
+        "n_rows": len(v),
+        "kl_reference": "data" if truth is None else "truth",
+    }
     history: list[dict[str, float]] = []
-    best = climb.start
+    known: list[dict[str, float]] = []  # rows that come again
+    # Where L-BFGS has begun afresh.
+    begun = {"x": climb.start, "objective": -math.inf, "n_rows": 0, "n_evaluations": 0}
+    point, reached = None, None  # after the last iteration: where it is, and what the climb goes on from
+    if resume is not None:
+        check_same(resume, model, settings)
+        if resume.settings["ended_by"] != "interrupt":
+            return resume
+        if resume.state["identity"] != identity:
+            raise InputError("resume is a fit of other data or from another start; give the same model, v and weights")
+        begun, known = resume.state["begun"], rows_of(resume.history)
+        if truth is not None and len(known) % evaluate_every:
+            known[-1]["kl_divergence"] = math.nan  # evaluated because the fit ended there
+        history, known = known[: begun["n_rows"]], known[begun["n_rows"] :]
+        climb.begin(begun["n_evaluations"], list(zip(*resume.state["evaluations"], strict=True)))
+    best, objective, ended_by = begun["x"], begun["objective"], ""
 
     def record(x: np.ndarray) -> None:
-        nonlocal best
+        nonlocal best, point, reached
         iteration = len(history) + 1
-        row = climb.columns(x, iteration, truth, evaluate=iteration % evaluate_every == 0)
-        best = x.copy()
+        point = climb.at(x)
+        row = known.pop(0) if known else climb.columns(point, iteration, truth, iteration % evaluate_every == 0)
+        best, reached = point.x, (begun, climb.found, len(climb.found), climb.n_evaluations)
         history.append(row)
+        if checkpoint is not None and not known:
+            checkpoint(lambda: result("interrupt", in_full=False))
         bar.update(1)
 
+    def result(ended_by: str, in_full: bool = True) -> Trained:
+        """After the last iteration, whose row may be evaluated in full."""
+        shown = history
+        if in_full:  # a start that is a maximum has made no row
+            shown = [*history[:-1], climb.columns(point, max(1, len(history)), truth, evaluate=True)]
+        state, n_evaluations = {}, climb.n_evaluations
+        if ended_by == "interrupt":
+            then, found, n_found, n_evaluations = reached
+            numbers = [np.stack(column) for column in zip(*found[:n_found], strict=True)]
+            state = {"identity": identity, "begun": then, "evaluations": numbers}
+        last = {"ended_by": ended_by, "largest_gradient": float(np.abs(point.gradient).max())}
+        fitted = model.replace(*(array.astype(model.dtype) for array in point.model.parameters))
+        chains = exact.sample(fitted, N_DRAWS, seed, device)
+        everything = settings | last | {"n_evaluations": n_evaluations}
+        return Trained(fitted, columns(shown), chains, everything, ended_by == "interrupt", state=state)
+
     options = {"maxcor": MEMORY, "gtol": tolerance, "ftol": ROUNDING}
-    objective, ended_by = -math.inf, ""
-    with progress_bar(max_iterations, "maximum likelihood", progress) as bar:
+    with progress_bar(max_iterations, "maximum likelihood", progress, len(history)) as bar:
         try:
             while not ended_by:
                 left = max_iterations - len(history)
@@ -161,118 +212,15 @@ def maximum_likelihood(
                     ended_by = "max_iterations"
                 elif gain < SMALLEST_GAIN:
                     ended_by = "stalled"
+                else:
+                    n_evaluations = climb.n_evaluations
+                    begun = {"x": best, "objective": float(objective), "n_rows": len(history)}
+                    begun |= {"n_evaluations": n_evaluations}
+                    climb.begin(n_evaluations)
         except KeyboardInterrupt:
             if not history:
                 raise
             ended_by = "interrupt"
-    # The last row is evaluated in full; a start that is a maximum has made none.
-    history[-1:] = [climb.columns(best, max(1, len(history)), truth, evaluate=True)]
-    settings = {
-        "method": "maximum_likelihood",
-        "l2": l2,
-        "tolerance": tolerance,
-        "max_iterations": max_iterations,
-        "evaluate_every": evaluate_every,
-        "seed": seed,
-        "device": device,
-        "n_rows": len(v),
-        "kl_reference": "data" if truth is None else "truth",
-        "ended_by": ended_by,
-        "largest_gradient": float(np.abs(climb.at(best).gradient).max()),
-        "n_evaluations": climb.n_evaluations,
-    }
-    fitted = model.replace(*(array.astype(model.dtype) for array in climb.at(best).model.parameters))
-    chains = exact.sample(fitted, N_DRAWS, seed, device)
-    return Trained(fitted, columns(history), chains, settings, ended_by == "interrupt")
-
-
-def _distinct(v: np.ndarray, row_weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows that have a weight, and their weights, which add up to 1."""
-    rows, which = np.unique(v, axis=0, return_inverse=True)
-    weights = np.bincount(which.ravel(), checked_weights(row_weights, len(v)))
-    there = weights > 0
-    return rows[there], weights[there]
-
-
-def _representatives(rows: np.ndarray, low: int, tie: Symmetry) -> np.ndarray:
-    """For each row, the one of lowest index among those that the symmetry makes equally probable.
-
-    Their tied gradients are equal, too.
-    """
-    indices = np.stack([enumeration.state_index(rows[:, moved]) for moved in tie.sites.T])
-    if tie.spin_flip:
-        indices = np.concatenate([indices, (1 << tie.n_visible) - 1 - indices])
-    bits = indices.min(axis=0)[:, None] >> np.arange(tie.n_visible) & 1
-    return np.where(bits, 1, low)
-
-
-class _Point(NamedTuple):
-    """The model at a point of the space of free parameters, and the objective there."""
-
-    x: np.ndarray
-    model: RBM
-    log_partition: float
-    log_likelihood: float
-    objective: float
-    gradient: np.ndarray
-
-
-class _Climb:
-    """The objective as a function of one vector, the free parameters one after the other."""
-
-    def __init__(self, model: RBM, rows: np.ndarray, weights: np.ndarray, l2: float, device: str):
-        self.l2, self.device, self.n_evaluations = l2, device, 0
-        self.base = model.replace(*(array.astype(np.float64) for array in model.parameters))
-        # Continuous rows have a density, but no distribution over states.
-        self.entropy = float(-np.sum(weights * np.log(weights))) if model.visible.is_discrete else float("nan")
-        if model.symmetry is not None and model.visible.is_discrete:
-            rows, weights = _distinct(_representatives(rows, model.visible.low, model.symmetry), weights)
-        self.rows, self.weights = rows.astype(np.float64), weights
-        free = free_parameters(self.base)
-        self.shapes = [array.shape for array in free]
-        self.start = _joined(free)
-        self.last: _Point | None = None
-
-    def at(self, x: np.ndarray) -> _Point:
-        """The point; that of the last call is kept."""
-        if self.last is not None and np.array_equal(x, self.last.x):
-            return self.last
-        self.n_evaluations += 1
-        ends = np.cumsum([math.prod(shape) for shape in self.shapes])
-        free = [part.reshape(shape) for part, shape in zip(np.split(x, ends[:-1]), self.shapes, strict=True)]
-        model = with_free_parameters(self.base, free)
-        of_model = exact.moments(model, self.device)
-        log_likelihood = float(-self.weights @ free_energy_of_rows(model, self.rows, self.device))
-        log_likelihood -= of_model.log_partition
-        positive = phase_of_rows(model, self.rows, self.weights, self.device)
-        gradient = positive.minus(Gradient(of_model.visible_hidden, of_model.visible, of_model.hidden))
-        gradient = gradient._replace(weights=gradient.weights - self.l2 * model.weights)
-        objective = log_likelihood - 0.5 * self.l2 * float(np.sum(model.weights**2))
-        slope = _joined(free_gradient(model, gradient))
-        self.last = _Point(x.copy(), model, of_model.log_partition, log_likelihood, objective, slope)
-        return self.last
-
-    def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """What is minimised, and its gradient."""
-        point = self.at(x)
-        return -point.objective, -point.gradient
-
-    def columns(self, x: np.ndarray, iteration: int, truth: np.ndarray | None, evaluate: bool) -> dict[str, float]:
-        """A row of the history."""
-        model, log_partition, log_likelihood = self.at(x)[1:4]
-        image = model.visible_mean(model.hidden_mean(self.rows, self.device), self.device)
-        if truth is None:  # <log f>_data - <log p>_data
-            kl = -self.entropy - log_likelihood
-        else:
-            kl = exact.kl_divergence(truth, model, self.device) if evaluate else float("nan")
-        return {
-            "epoch": iteration,
-            "reconstruction_error": float(self.weights @ np.mean((self.rows - image) ** 2, axis=1)),
-            "log_partition": log_partition,
-            "log_likelihood": log_likelihood,
-            "kl_divergence": kl,
-        }
-
-
-def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([array.ravel() for array in arrays])
+    if point is None:
+        point = climb.at(best)
+    return result(ended_by)

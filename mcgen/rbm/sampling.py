@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mcgen import backend, checks, parallel, rng, stats
+from mcgen import backend, checks, loops, parallel, rng, stats
 from mcgen.blocks import Blocks, Plan
 from mcgen.errors import InputError
 from mcgen.parallel import ALONE, Part, World
@@ -251,26 +251,37 @@ def sample(
     >>> half.states[3, 2, :8].tolist()
     [0, 1, 0, 1, 0, 1, 0, 1]
     """
-    blocks = stream(
-        model, n_chains, n_draws, thin, burn_in, method, seed, device, initial, progress, clamped_units=clamped_units,
-        clamped_values=clamped_values, proposal=proposal, block_size=block_size, ladder=ladder,
-        adapt_ladder=adapt_ladder, world=world,
-    )  # fmt: skip
-    run, first = None, 0
-    names = ("states", "free_energy", "magnetization")
-    for block in blocks:
-        n_now = block.states.shape[1]
+    first, rooms = 0, {}
+
+    def put(arrays: dict[str, np.ndarray]) -> None:
+        nonlocal first, rooms
+        n_now = arrays["states"].shape[1]
         if n_now == n_draws:  # all in one block
-            run = block
-            break
-        if run is None:
-            kept = {name: getattr(block, name) for name in names}
-            rooms = {name: np.empty((len(x), n_draws, *x.shape[2:]), x.dtype) for name, x in kept.items()}
-            run = dataclasses.replace(block, **rooms)
-        for name in names:
-            getattr(run, name)[:, first : first + n_now] = getattr(block, name)
+            rooms = arrays
+        rooms = rooms or {name: np.empty((len(x), n_draws, *x.shape[2:]), x.dtype) for name, x in arrays.items()}
+        for name, x in arrays.items():
+            rooms[name][:, first : first + n_now] = x
         first += n_now
-    run = dataclasses.replace(run, **{name: getattr(block, name) for name in ("acceptance_rate", "exchange")})
+
+    with loops.begun() as loop:
+        blocks = stream(
+            model, n_chains, n_draws, thin, burn_in, method, seed, device, initial, progress,
+            clamped_units=clamped_units, clamped_values=clamped_values, proposal=proposal, block_size=block_size,
+            ladder=ladder, adapt_ladder=adapt_ladder, world=world, resume=loop.state and loop.state["stream"],
+        )  # fmt: skip
+
+        def so_far() -> dict:
+            return {"stream": blocks.state(), "drawn": {name: x[:, :first] for name, x in rooms.items()}}
+
+        if loop.state is not None and loop.state["drawn"]:
+            put(loop.state["drawn"])
+        for _ in blocks.burn_in():
+            loop.note(so_far)
+        for block in blocks:
+            put({name: getattr(block, name) for name in ("states", "free_energy", "magnetization")})
+            if blocks.n_missing:  # the last block knows of the whole run
+                loop.note(so_far)
+    run = dataclasses.replace(block, **rooms)
     if world.size == 1:  # of some of the chains it would say little
         warn_of_bad_draws(run, different=len(np.shape(clamped_values)) > 1, stacklevel=3)
     return run

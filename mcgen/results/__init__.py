@@ -25,7 +25,9 @@ from mcgen.results.draws import Draws
 from mcgen.results.export import export
 from mcgen.results.files import check_output, written_beside
 from mcgen.results.groups import AXES, Columns
+from mcgen.results.kept_loops import kept_loops
 from mcgen.results.kept_trainings import kept_trainings
+from mcgen.results.live import follow
 from mcgen.results.loading import load, load_study
 from mcgen.results.peeking import last_states
 from mcgen.results.ranks import RankFile, file_of_rank, merge, write_index
@@ -35,6 +37,7 @@ from mcgen.results.schema import VERSION as SCHEMA_VERSION
 from mcgen.results.stages import check_ranks, stage
 from mcgen.results.streaming import stream_samples
 from mcgen.results.study import Study, as_study
+from mcgen.results.unfinished import is_begun
 
 __all__ = [
     "AXES",
@@ -50,6 +53,9 @@ __all__ = [
     "check_ranks",
     "export",
     "file_of_rank",
+    "follow",
+    "is_begun",
+    "kept_loops",
     "kept_trainings",
     "last_states",
     "lattice_series",

@@ -14,7 +14,7 @@ from mcgen.results.files import sign
 from mcgen.results.groups import Group
 from mcgen.results.runs import Run
 from mcgen.results.saving import write_study
-from mcgen.results.segments import COMING, Segments, Stretch, increment_name, refer, synchronised
+from mcgen.results.segments import COMING, Segment, Segments, Stretch, increment_name, refer, synchronised
 from mcgen.results.study import Study
 from mcgen.results.trees import load_tree, write_tree
 from mcgen.results.unfinished import blocks_of, part_of
@@ -49,7 +49,9 @@ class Keeper:
         self._path, self._every, self._configuration = path, every, configuration or {}
         self.checkpoint = {} if known is None else _read_checkpoint(known)
         self.stretches = [Stretch(*map(int, row)) for row in self.checkpoint.get("stretches", ())]
-        self.segments = Segments(blocks_of(path), self.checkpoint.get("n_segments", 0))
+        # Runs that were begun before segments were put together had a number of them.
+        earlier = [(number, 0) for number in range(self.checkpoint.get("n_segments", 0))]
+        self.segments = Segments(blocks_of(path), self.checkpoint.get("segments", earlier))
         self._last = None
 
     @property
@@ -82,9 +84,11 @@ class Keeper:
         more : dict
             What else the checkpoint has.
         """
+        self.stretches = self.segments.put_together(self.stretches)
         coming = self.segments.folder / COMING
         held = {f"{run.k:06d}": run.held_states for run in runs if run.held_states is not None}
-        checkpoint = {"what": KIND, "n_segments": self.segments.count, "held": held} | more
+        checkpoint = {"what": KIND, "held": held} | more
+        checkpoint["segments"] = np.array(self.segments.known, np.int64).reshape(-1, len(Segment._fields))
         checkpoint["stretches"] = np.array(self.stretches, np.int64).reshape(-1, len(Stretch._fields))
         with hdf5.NewFile(coming) as file:
             sign(file, self._configuration, status)
@@ -100,6 +104,7 @@ class Keeper:
             write_tree(file, "checkpoint", checkpoint)
         synchronised(coming)
         os.replace(coming, part_of(self._path))  # noqa: PTH105 - the atomic rename is the point
+        self.segments.referred()
         interruption.reserve(self.segments.n_bytes() / BYTES_PER_SECOND)
         self._last = time.monotonic()
 
@@ -108,7 +113,7 @@ class Keeper:
         found = []
         for one in self.stretches:
             if one.k == k:
-                with h5py.File(self.segments.paths()[one.segment]) as file:
+                with h5py.File(self.segments.path(one.segment)) as file:
                     found.append((one.first, {name: file[increment_name(name, k)][()] for name in names}))
         return found
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from mcgen.errors import FileError
 from mcgen.results import samples
-from mcgen.results.groups import NUMBER_FILTERS, Group, chunk_shape
-from mcgen.results.segments import Stretch, increment_name
+from mcgen.results.groups import Group
+from mcgen.results.segments import Stretch, add_increment, increment_name
 from mcgen.results.study import of_samples
 
 
@@ -99,14 +99,20 @@ class Run:
         if self.n_missing == 0:
             self._states = None
 
+    def write_through(self, first: int) -> None:
+        """Write draws first, first + 1, ... of the series and the states that are held, which go on being held."""
+        held = self.held_states
+        if held is not None and held.shape[1]:
+            samples.put(self.group, "states", self.k, self.n - held.shape[1], held)
+        for name, series in self._series.items():
+            samples.put(self.group, name, self.k, first, series[:, first : self.n])
+
     def add_to_segment(self, file: h5py.File, number: int) -> Stretch | None:
         """Write the new part of the series to a segment; what it has of this run then, None if nothing is new."""
         if self.n == self._n_in_segments:
             return None
         for name, series in self._series.items():
-            new = series[:, self._n_in_segments : self.n]
-            layout = {"chunks": chunk_shape(new.shape, new.dtype.itemsize), **NUMBER_FILTERS}
-            file.create_dataset(increment_name(name, self.k), data=new, **layout)
+            add_increment(file, increment_name(name, self.k), series[:, self._n_in_segments : self.n])
         n_states = 0
         if self._keeps_states:  # those that are held come into the file when the run is complete
             n_states = self.n - (0 if self._states is None else self.held_states.shape[1])

@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import h5py
+
 from mcgen import checks, hdf5
 from mcgen.blocks import Blocks
 from mcgen.errors import FileError, InputError
@@ -13,6 +15,7 @@ from mcgen.results import samples, unfinished
 from mcgen.results.files import check_output, check_room, sign, uninterrupted, written_beside
 from mcgen.results.groups import Group
 from mcgen.results.keeper import Keeper
+from mcgen.results.live import Live
 from mcgen.results.loading import load_study
 from mcgen.results.runs import Run, common_settings, without_draws
 from mcgen.results.saving import write_study
@@ -33,6 +36,7 @@ def stream_samples(
     beside: Study | None = None,
     not_settings: Sequence[str] = (),
     world: World = ALONE,
+    swmr: bool = False,
 ) -> Iterator["SampleWriter"]:
     """Write the blocks of `ising.stream` or `rbm.stream` to a file that holds what `save` would write of the whole run.
 
@@ -70,6 +74,9 @@ def stream_samples(
     world : World
         The ranks that draw the other chains, each into a file of its own: with checkpoints the `Agreements` of
         `mcgen.agreements`, which are kept, too. All ranks go on, or all begin.
+    swmr : bool
+        Whether other processes read every block as soon as it is appended, in `PATH.part`, by `results.follow` or by
+        `h5py.File(..., swmr=True)`: see `mcgen.results.live`. Such a file has no checkpoints.
 
     Yields
     ------
@@ -112,9 +119,13 @@ def stream_samples(
         checkpoint_every = unfinished.SECONDS_BETWEEN_CHECKPOINTS
     if checkpoint_every is not None:
         checks.not_negative("checkpoint_every", checkpoint_every)
+    if swmr and checkpoint_every is not None:
+        raise InputError(
+            "swmr=True lets others read one file as it grows, which has no checkpoints; leave one of both out"
+        )
     path, known, interrupt = Path(path), None, None
     with contextlib.ExitStack() as ending:
-        if checkpoint_every is None:
+        if checkpoint_every is None and not swmr:
             check_output(path, overwrite)
         else:
             settings = {name: value for name, value in (configuration or {}).items() if name not in not_settings}
@@ -123,8 +134,12 @@ def stream_samples(
             if known is None:
                 unfinished.discard(path)
         keeper = None if checkpoint_every is None else Keeper(path, checkpoint_every, configuration, known)
-        with written_beside(path, keeper and keeper.segments.current, unfinished.part_of(path)) as place:
-            writer = SampleWriter(place, n_draws, n_temperatures, keeper, beside, world)
+        kept = None if keeper is None else unfinished.part_of(path)
+        with written_beside(path, keeper and keeper.segments.current, kept) as place:
+            first_place = unfinished.part_of(path) if swmr else place
+            writer = SampleWriter(first_place, n_draws, n_temperatures, keeper, beside, world)
+            if swmr:
+                writer.share(configuration or {}, place)
             try:
                 if known is not None:
                     writer.go_on(known)
@@ -140,7 +155,7 @@ def stream_samples(
                     raise _without_draws(path, interrupt)
             finally:
                 writer.file.close()
-        if keeper is not None and writer.kept == (n_temperatures, n_draws):
+        if swmr or (keeper is not None and writer.kept == (n_temperatures, n_draws)):
             unfinished.discard(path)
     if interrupt:
         raise interrupt
@@ -200,6 +215,8 @@ class SampleWriter:
         self._complete: list[samples.Samples] = []  # without draws
         self._drawn: list[Run] = []  # those being drawn, or drawn last
         self._unkept: list[Run] = []  # complete since the last checkpoint
+        self._live: Live | None = None
+        self._shared: tuple[dict, Path] | None = None  # where others read the file: configuration, and the last place
         self._like: samples.Samples | None = None  # a block without draws
         self._keeps_states, self._can_go_on, self._n_together = False, False, 1
         self._world, self._agreed = world, None  # what the ranks had agreed on when the stream had its state
@@ -213,6 +230,12 @@ class SampleWriter:
     def runs(self) -> list[samples.Samples]:
         """The temperature being drawn, or drawn last, without its states; of tempering all temperatures."""
         return [run.without_states() for run in self._drawn]
+
+    def share(self, configuration: dict, place: Path) -> None:
+        """Let other processes read the file from the first block on; at the end its draws are taken over elsewhere."""
+        name = self.file.filename
+        self.file.close()
+        self.file, self._shared = h5py.File(name, "w", libver="latest"), (configuration, place)
 
     def append(self, block: samples.Samples | Sequence[samples.Samples], stream: Blocks | None = None) -> None:
         """Write the next draws of the current temperature or, once that has all its draws, the first of the next.
@@ -248,14 +271,24 @@ class SampleWriter:
         # Room for the blocks, and for what is held when the run ends.
         check_room(self.file, sum(one.states.nbytes for one in blocks) + sum(run.n_bytes for run in self._drawn))
         with uninterrupted():
+            n_before = self._drawn[0].n
+            if self._live is not None:
+                self._live.make_room(n_before + n_new)
             for run, one in zip(self._drawn, blocks, strict=True):
                 run.append(one)
             if n_new == n_missing:
                 for run in self._drawn:
                     run.flush()
+            elif self._live is not None:
+                for run in self._drawn:
+                    run.write_through(n_before)
+            if self._live is not None:
+                self._live.show(self._drawn)
+            if n_new == n_missing:
                 self._unkept += self._drawn if self._keeper is not None else []
                 self._complete += [run.latest for run in self._drawn]
-            self.file.check_writes()
+            if self._shared is None:  # HDF5 itself writes a file that others read
+                self.file.check_writes()
             self._note(stream)
 
     def checkpoint(self, stream: Blocks) -> None:
@@ -329,8 +362,13 @@ class SampleWriter:
         heads, n_draws = self._shown()
         if not heads:
             return False
-        if self._keeper is not None:
-            put_together(self._group.hdf, self._keeper.segments.paths())
+        parts = [] if self._keeper is None else self._keeper.segments.paths()
+        if self._live is not None:  # nothing else can be made in a file that others read
+            parts = [Path(self.file.filename)]
+            self.file.close()
+            self.file = hdf5.NewFile(self._shared[1])
+            self._create()
+        put_together(self._group.hdf, parts)
         if not self._complete:
             for run in self._drawn:
                 run.flush()
@@ -383,6 +421,8 @@ class SampleWriter:
         if self._like is None:
             self._like, self._keeps_states, self._n_together = without_draws(blocks[0]), keeps_states, len(blocks)
             self._create()
+            if self._shared is not None:
+                self._live = Live(self._group, self._n_temperatures, self._shared[0])
         self._drawn = [self._run(n_complete + k, without_draws(one)) for k, one in enumerate(blocks)]
 
     def _run(self, k: int, head: samples.Samples) -> Run:

@@ -42,6 +42,18 @@ def blocks_of(path: str | Path) -> Path:
     return path.with_name(path.name + ".blocks")
 
 
+def is_begun(path: str | Path) -> bool:
+    """Whether a run with this output has left something to go on from.
+
+    Examples
+    --------
+    >>> from mcgen.results.unfinished import is_begun
+    >>> is_begun("a_run_that_never_was.h5")
+    False
+    """
+    return part_of(path).exists() or (Path(path).is_file() and _attributes(Path(path))["has a checkpoint"])
+
+
 def found(path: str | Path, settings: dict, overwrite: bool = False, resume: bool = False) -> Path | None:
     """The file that a run goes on from, or None if it starts anew; checked before work starts.
 

@@ -1,15 +1,20 @@
 """`mcgen rbm logz`, and log Z by the name of a method."""
 
+import os
 import re
 import shlex
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from mcgen import cli, ising, rbm, results
+from mcgen import cli, ising, loops, rbm, results
 from mcgen.errors import InputError, SizeError
 from mcgen.rbm import partition
+from mcgen.rbm.partition import annealing, draws, result
 from mcgen.rbm.partition.choice import FUNCTIONS, METHODS, chosen
+from mcgen.results.kept_loops import KeptLoops
 
 
 @pytest.fixture
@@ -127,3 +132,85 @@ def test_what_is_refused_and_interrupted(trained, monkeypatch, capsys):
     monkeypatch.setitem(partition.choice.FUNCTIONS, "exact", interrupted)
     assert mcgen("rbm logz rbm.h5 --method exact") == 130
     assert capsys.readouterr().out.splitlines()[1:] == ["interrupted: 1 of 2 models"]
+
+
+# Going on
+
+
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(annealing, "OPERATIONS_PER_CALL", 1)
+    monkeypatch.setattr(annealing, "GROWTHS_PER_CALL", 8 * 10)
+    monkeypatch.setattr(rbm.sampling, "OPERATIONS_PER_CALL", dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 10**5))
+    monkeypatch.setattr(result, "exact", SimpleNamespace(**vars(result.exact) | {"is_quick": lambda model: False}))
+    monkeypatch.setattr(draws, "exact", SimpleNamespace(is_quick=lambda model: False))
+
+
+COMMANDS = {
+    "ais": "logz --method ais --runs 8 --temperatures 30",
+    "sandwich": "logz --method sandwich --runs 8 --temperatures 20",
+    "mbar": "logz --method mbar --runs 4",
+    "exact": "logz --method exact",
+    "evaluate": "evaluate --data data.npy --logz bar --method tempering --chains 8 --burn-in 40 --draws 20",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")  # of few chains
+def test_what_is_killed_goes_on_from_any_of_its_checkpoints_to_the_same_words(name, folder, monkeypatch, capsys):
+    small_pieces(monkeypatch)
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    n_models, stride = (2, 1) if name == "exact" else (1, 7)
+    results.save(
+        "rbm.h5", results.Study(models=tuple(rbm.RBM.random(6, 3, seed=k, scale=0.8) for k in range(n_models)))
+    )
+    np.save("data.npy", np.tile(np.eye(6, dtype=np.int8), (5, 1)))
+    line = f"rbm {COMMANDS[name].replace(' ', ' rbm.h5 ', 1)} --seed 4 --checkpoint work"
+    written, noted = [], []
+    write, note = KeptLoops.write, loops.Loop.note
+
+    def keep(self):
+        written.append(None)
+        if len(written) % stride == 1 or stride == 1:
+            write(self)
+            written[-1] = Path("work").read_bytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeptLoops, "write", keep)
+        assert mcgen(f"{line} --checkpoint-every 0") == 0
+    whole = capsys.readouterr().out
+    assert len(written) > (3 if name == "exact" else 12)
+    assert not Path("work").exists()
+
+    def count(self, state):
+        noted.append(self)
+        note(self, state)
+
+    monkeypatch.setattr(loops.Loop, "note", count)
+    there = [k for k, content in enumerate(written) if content]
+    for k in there[:: max(1, len(there) // 4)]:
+        Path("work").write_bytes(written[k])
+        noted.clear()
+        assert mcgen(f"{line} --resume") == 0
+        assert capsys.readouterr().out == whole
+        assert len([loop for loop in noted if loop._journal]) <= len(written) - k  # nothing is done twice
+
+
+@pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")
+def test_ctrl_c_keeps_what_is_done_and_refuses_another_computation(folder, monkeypatch, capsys):
+    small_pieces(monkeypatch)
+    results.save("rbm.h5", rbm.RBM.random(6, 3, seed=1))
+    line = "rbm logz rbm.h5 --method ais --runs 8 --temperatures 200"
+    assert mcgen(f"{line} --time-limit 0.01") == 75
+    assert "stopped; rbm.h5.logz.checkpoint keeps what is done: go on with --resume" in capsys.readouterr().err
+    assert mcgen(line) == 2
+    assert "rbm.h5.logz.checkpoint is there, of a computation that has not ended; go on" in capsys.readouterr().err
+    assert mcgen(f"{line} --resume --seed 1") == 2
+    assert "is the checkpoint of a computation with other settings or models" in capsys.readouterr().err
+    assert mcgen(f"{line} --resume") == 0
+    resumed = capsys.readouterr().out
+    Path("rbm.h5.logz.checkpoint").write_bytes(b"no HDF5")
+    assert mcgen(f"{line} --resume") == 2
+    assert "rbm.h5.logz.checkpoint is not a checkpoint of mcgen's" in capsys.readouterr().err
+    assert mcgen(f"{line} --overwrite") == 0
+    assert capsys.readouterr().out == resumed
+    assert sorted(os.listdir()) == ["rbm.h5"]

@@ -1,17 +1,20 @@
 """Pipelines: one TOML file for several commands, checked before work, and to the same bits whenever it runs."""
 
 import json
+import os
 import re
 import shlex
+import signal
 
 import h5py
 import pytest
 
-from mcgen import cli, rbm
+from mcgen import cli, rbm, results, vae
 from mcgen.cli import pipeline
 from mcgen.cli.pipeline.description import OF_A_RUN, checked, commands
 from mcgen.cli.pipeline.text import write_table
 from mcgen.errors import FileError, InputError
+from mcgen.results.kept_trainings import KeptTrainings
 
 STUDY = """
 seed = 7
@@ -161,6 +164,69 @@ def test_complete_stages_are_left_out_when_asked(folder, capsys, monkeypatch):
     assert rbm.train is not train
 
 
+LONGER = """
+[ising.sample]
+shape = [2, 3]
+temperature = 2.0
+chains = 30
+draws = 10
+thin = 20
+[rbm.train]
+hidden = 2
+epochs = 4
+[vae.train]
+latent = 1
+hidden = [3]
+checkpoint_every = 0
+[vae.train.first]
+seed = 3
+epochs = 2
+[vae.train.longer]
+seed = 3
+epochs = 5
+resume = "vae.train.first"
+"""
+
+
+def test_a_pipeline_goes_on_within_its_stages(folder, capsys, monkeypatch):
+    (folder / "study.toml").write_text(LONGER)
+    assert mcgen("run study.toml --set output=whole") == 0
+    name, train = "vae-train-longer.h5", vae.train
+    for file in ("rbm-train.h5", "vae-train-first.h5", name):
+        with monkeypatch.context() as patch:
+            stop_at_epoch(patch, file)
+            assert mcgen("run study.toml --resume") == 143
+        part = folder / "study" / f"{file}.part"
+        assert len(results.load_study(part).trained[0].history["epoch"]) == (3 if file == name else 1)
+    assert mcgen("run study.toml --resume --time-limit 0.01") == 75
+    assert "ended in [vae.train.longer]" in capsys.readouterr().err
+    given = []
+    monkeypatch.setattr(vae, "train", lambda *of, **settings: given.append(settings) or train(*of, **settings))
+    assert mcgen("run study.toml --resume") == 0
+    assert len(given) == 1
+    assert len(given[0]["resume"].history["epoch"]) >= 4
+    for path in (folder / "whole").iterdir():
+        assert path.name == "pipeline.toml" or content(path) == content(folder / "study" / path.name), path.name
+    assert "vae-train-longer.h5.part" not in os.listdir("study")
+    # From the file of its settings, where a stage has nothing of its own.
+    (folder / "study" / name).unlink()
+    assert mcgen("run study.toml --resume") == 0
+    assert given[1]["resume"].state.epoch == 2
+    assert content(folder / "study" / name) == content(folder / "whole" / name)
+
+
+def stop_at_epoch(monkeypatch, file):
+    """SIGTERM as soon as a first epoch of what is written to this file is kept."""
+    write = KeptTrainings.checkpoint
+
+    def checkpoint(self, study):
+        write(self, study)
+        if self._path.name == file:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(KeptTrainings, "checkpoint", checkpoint)
+
+
 def test_files_of_others_are_no_stages(folder, capsys):
     (folder / "study.toml").write_text(SAMPLE + "[ising.exact]\nshape = 4\ntemperature = 2")
     (folder / "study").mkdir()
@@ -209,7 +275,7 @@ def test_every_option_of_a_command_is_a_key(name):
     read = {key: checked(key, value, command.options[key]) for key, value in settings.items()}
     of_the_parser = command.parser._defaults  # functions, new in each parser
     assert vars(command.arguments(read)) == by_line | of_the_parser
-    assert by_line.keys() - of_the_parser.keys() - set(OF_A_RUN) == command.options.keys()
+    assert by_line.keys() - of_the_parser.keys() - (set(OF_A_RUN) - command.options.keys()) == command.options.keys()
 
 
 def test_settings_survive_toml(folder):
@@ -294,6 +360,8 @@ WRONG = {
     "no file": (TRAIN + "data = 'rows.txt'", "line 6: [rbm.train] data = rows.txt is neither a file nor a stage"),
     "no models": (TRAIN + "[vae.sample]\nfile = 'rbm.train'", '[vae.sample] file = "rbm.train" does not fit'),
     "not samples": (TRAIN + "[vae.train]\nlatent = 1\ndata = 'rbm.train'", 'data = "rbm.train" does not fit'),
+    "another command": (TRAIN + "[vae.train]\nlatent=1\nresume='rbm.train'", "give another stage of vae.train"),
+    "no file to go on from": (TRAIN + "[vae.train]\nlatent=1\nresume='a.h5'", "resume = a.h5 is neither a file nor"),
     "circle": (
         "[rbm.train]\nhidden = 2\ndata = 'rbm.sample'\n[rbm.sample]",
         "stages wait for each other: [rbm.train] reads [rbm.sample] reads [rbm.train]; give one of them a file",

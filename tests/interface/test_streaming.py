@@ -5,14 +5,17 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from mcgen import ising, results
+from mcgen import cli, ising, results
 from mcgen.errors import FileError, InputError
 from mcgen.ising import sampling
 from mcgen.results import groups, samples
@@ -314,3 +317,93 @@ def test_a_long_run_takes_little_memory(tmp_path, monkeypatch):
         last = states[:, -1]
     assert (lattice.energy(last) == run.energy[:, -1]).all()
     assert (lattice.magnetization(last) == run.magnetization[:, -1]).all()
+
+
+# Read while it is written
+
+
+READER = """
+import sys, time, h5py, numpy as np
+file = h5py.File("run.h5.part", "r", libver="latest", swmr=True)
+counts, samples, seen = file["live/n_draws"], file["samples"], 0
+while seen < int(sys.argv[1]):
+    counts.refresh()
+    if counts[()].sum() > seen:
+        seen = int(counts[()].sum())
+        for dataset in samples.values():
+            dataset.refresh()
+        np.savez(f"{seen}.npz", n_draws=counts[()], **{name: samples[name][()] for name in samples})
+        print(seen, flush=True)
+    time.sleep(0.005)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("method", ["metropolis", "tempering"])
+@pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")
+def test_another_process_reads_whole_blocks_of_a_growing_file(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "BYTES_PER_ROW", 3 * 4 * 16)  # blocks that end within a row of chunks, too
+    monkeypatch.setattr(sampling, "BYTES_PER_BLOCK", 2 * 4 * 16 * (2 if method == "tempering" else 1))
+    monkeypatch.chdir(tmp_path)
+    lattice, temperatures = ising.Ising((4, 4)), (2.0, 3.0)
+    settings = {"n_chains": 4, "n_draws": 7, "thin": 1, "burn_in": 3, "method": method}
+    jobs = [temperatures] if method == "tempering" else temperatures
+    reader, shown, followed = None, [], []
+    with results.stream_samples("run.h5", 7, 2, swmr=True) as file:
+        for seed, job in enumerate(jobs):
+            for block in ising.stream(lattice, job, seed=seed, **settings):
+                file.append(block)
+                if reader is None:
+                    script = [sys.executable, "-c", READER, "14"]
+                    reader = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                    follower = results.follow("run.h5", seconds=0)
+                    followed.append(next(follower))
+                shown.append(int(reader.stdout.readline()))  # every block as soon as it is appended
+    assert results.load_study("run.h5").attributes["status"] == "complete"  # while a reader has the file open
+    reader.communicate("\n", timeout=60)
+    assert reader.returncode == 0
+    assert len(shown) == (4 if method == "tempering" else 8)
+    assert sorted(os.listdir()) == sorted(["run.h5", *(f"{n}.npz" for n in shown)])
+    with h5py.File("run.h5") as file:
+        assert "live" not in file
+        assert file["samples/states"].shape == (2, 4, 7, 4, 4)
+        for n in shown:
+            seen = np.load(f"{n}.npz")
+            assert seen["n_draws"].sum() == n
+            assert seen["energy"].shape[2] == seen["n_draws"].max()
+            for k, n_draws in enumerate(seen["n_draws"]):
+                for name in ("states", "energy", "magnetization"):
+                    np.testing.assert_array_equal(seen[name][k, :, :n_draws], file["samples"][name][k, :, :n_draws])
+        followed += follower
+        assert len(followed) > 2
+        assert sum(draws["energy"].shape[1] for _, _, draws in followed) == 14
+        for k, first, draws in followed:
+            n_new = draws["energy"].shape[1]
+            np.testing.assert_array_equal(draws["states"], file["samples/states"][k, :, first : first + n_new])
+    plain = []
+    for seed, job in enumerate(jobs):
+        runs = ising.sample(lattice, job, seed=seed, **settings)
+        plain += runs if method == "tempering" else [runs]
+    assert all(same_draws(*pair, 7) for pair in zip(results.load("run.h5"), plain, strict=True))
+
+
+def test_a_growing_file_has_no_checkpoints(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    line = "ising sample --shape 4 4 --temperature 3 --chains 30 --draws 30 --thin 20 --output run.h5 --swmr"
+    assert cli.main(f"{line} --resume".split()) == 2
+    assert "--swmr and --resume exclude each other: a file that others read" in capsys.readouterr().err
+    assert cli.main(f"{line} --checkpoint-every 5".split()) == 2
+    assert "--swmr and --checkpoint-every 5 exclude each other" in capsys.readouterr().err
+    with pytest.raises(InputError, match="which has no checkpoints; leave one of both out"):
+        results.stream_samples("run.h5", 5, swmr=True, resume=True).__enter__()
+    with pytest.raises(FileError, match=r"run.h5.part is not there: no run with this output"):
+        next(results.follow("run.h5"))
+    Path("run.h5.part").write_bytes(b"of a run that was killed")
+    assert cli.main(line.split()) == 2
+    assert "run.h5.part is there, of a run that has not ended" in capsys.readouterr().err
+    assert cli.main(f"{line} --overwrite".split()) == 0
+    assert cli.main(line.replace(" --swmr", "").replace("run.h5", "plain.h5").split()) == 0
+    assert sorted(os.listdir()) == ["plain.h5", "run.h5"]
+    with h5py.File("run.h5") as one, h5py.File("plain.h5") as other:
+        assert list(one) == list(other)
+        assert (one["samples/states"][()] == other["samples/states"][()]).all()

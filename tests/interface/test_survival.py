@@ -1,5 +1,6 @@
 """Runs that are killed, stopped and resumed: nothing is lost, and the data have the same bytes as without the break."""
 
+import importlib
 import os
 import shlex
 import shutil
@@ -18,7 +19,7 @@ from kills import contents, same
 from mcgen import blocks, cli, hdf5, interruption, ising, rbm, results
 from mcgen.errors import FileError, InputError
 from mcgen.ising import sampling
-from mcgen.results import samples, trees, unfinished
+from mcgen.results import samples, segments, trees, unfinished
 from mcgen.results.study import of_samples
 
 DRAWN = "ising sample --shape 4 4 --temperature 3.0 5.0 --chains 30 --draws 20 --thin 4 --burn-in 50 --seed 5"
@@ -178,6 +179,36 @@ def test_trainings_go_on_from_a_file_to_the_same_bits(phase, folder):
     results.save("resumed.h5", resumed)
     results.save("whole.h5", whole)
     assert same_files("resumed.h5", "whole.h5")
+
+
+def test_a_fit_goes_on_from_any_iteration_to_the_same_bits(folder, monkeypatch):
+    module = importlib.import_module("mcgen.rbm.maximum_likelihood")
+    monkeypatch.setattr(module, "ROUNDING", 1e-3)  # L-BFGS begins afresh now and then
+    model, truth = rbm.RBM.random(6, 3, seed=1, scale=0.3), np.full(64, 1 / 64)
+    settings = {"truth": truth, "evaluate_every": 3, "max_iterations": 25}
+    seen, original = [], module.Climb._evaluate
+    whole = rbm.maximum_likelihood(model, ROWS, **settings, checkpoint=lambda so_far: seen.append(so_far()))
+    assert whole.settings["ended_by"] == "max_iterations"
+    assert len({one.state["begun"]["n_rows"] for one in seen}) > 2
+    results.save("whole.h5", whole)
+    for k in (0, 7, 16, 23):
+        results.save("part.h5", seen[k], overwrite=True)
+        with monkeypatch.context() as patch:
+            n_known = len(seen[k].history["epoch"])
+            assert n_known == k + 1
+            made = []
+            patch.setattr(module.Climb, "_evaluate", lambda *of, made=made: made.append(of) or original(*of))
+            resumed = rbm.maximum_likelihood(model, ROWS, **settings, resume=results.load("part.h5"))
+            assert len(made) == whole.settings["n_evaluations"] - seen[k].settings["n_evaluations"]
+        results.save("resumed.h5", resumed, overwrite=True)
+        assert same_files("resumed.h5", "whole.h5")
+        assert results.load("resumed.h5").settings == results.load("whole.h5").settings
+    assert rbm.maximum_likelihood(model, ROWS, **settings, resume=whole) is whole
+    for changes, words in (({"l2": 0.1}, "l2=0.1 differs from the l2=0.0"), ({"v": OTHERS}, "n_rows=20 differs")):
+        with pytest.raises(InputError, match=words):
+            rbm.maximum_likelihood(**({"model": model, "v": ROWS, "resume": seen[0]} | settings | changes))
+    with pytest.raises(InputError, match="is a fit of other data or from another start"):
+        rbm.maximum_likelihood(model, 1 - ROWS, **settings, resume=seen[0])
 
 
 def test_a_training_goes_on_with_more_epochs_and_with_nothing_else(folder):
@@ -351,6 +382,49 @@ def test_draws_that_are_gone_are_not_read_as_zeros(folder, monkeypatch, capsys):
         results.load("run.h5.part")
     assert mcgen(f"{DRAWN} --output run.h5 --resume") == 2
     assert "which is not there); keep them together" in capsys.readouterr().err
+
+
+def test_many_checkpoints_leave_few_files_and_every_moment_is_whole(folder, monkeypatch):
+    monkeypatch.setattr(sampling, "BYTES_PER_BLOCK", 30 * 16)
+    monkeypatch.setattr(samples, "BYTES_PER_ROW", 3 * 30 * 16)
+    monkeypatch.setattr(segments, "AT_ONCE", 2)
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    line = f"{DRAWN} --output run.h5 --checkpoint-every 0"
+    moments, n_files, replace = [], [], os.replace
+
+    def replaced(one, other):
+        for _ in range(2):  # before and after
+            n_files.append(len(os.listdir("run.h5.blocks")))
+            if len(n_files) % 7 == 0:  # what comes again and again is met at another place each time
+                moments.append(shutil.copytree(".", folder.parent / f"moment {len(moments)}"))
+            replace(one, other) if Path(one).exists() else None
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replaced)
+        assert mcgen(line) == 0
+    whole = results.load("run.h5")
+    assert len(moments) > 25
+    assert max(n_files) < 20 < len(n_files)  # 40 checkpoints
+    n_seen = set()
+    for k, moment in enumerate(moments):
+        os.chdir(moment)
+        part = Path("run.h5.part")
+        if part.exists():
+            with h5py.File(part) as file:
+                if "samples" not in file:
+                    continue
+            runs = results.load(part)
+            runs = runs if isinstance(runs, list) else [runs]
+            n_seen.add((len(runs), runs[0].energy.shape[1]))
+            for one, other in zip(runs, whole, strict=False):
+                n = one.energy.shape[1]
+                assert (one.energy == other.energy[:, :n]).all()
+                assert (one.states == other.states[:, :n]).all()
+            if k % 5 == 0:
+                assert mcgen(f"{line} --resume") == 0
+                assert same_files("run.h5", folder / "run.h5")
+                assert os.listdir() == ["run.h5"]
+    assert len(n_seen) > 10
 
 
 def test_a_library_run_is_resumed_too(folder):

@@ -11,7 +11,7 @@ from mcgen.rbm.partition.acceptance import acceptance_ratio
 from mcgen.rbm.partition.bridge import bar, bridges, mbar
 from mcgen.rbm.partition.integration import derivatives, integral, thermodynamic_integration
 from mcgen.rbm.partition.rungs import ladder_to
-from mcgen.rbm.partition.simulation import Sampling, draws
+from mcgen.rbm.partition.simulation import Sampling, series_of
 from mcgen.rbm.partition.trajectory import trajectory
 
 METHODS = (bar, mbar, thermodynamic_integration)
@@ -246,7 +246,9 @@ def test_derivatives_are_those_of_the_free_energy(hidden):
     sampling = Sampling(4, 2, 1, 1, 1, "cpu", False)
     ladder = ladder_to(model, 3, None, sampling)
     first, second = derivatives(ladder, sampling)
-    for k, states in enumerate(draws(ladder.stack, ladder.visible, sampling, "sweeps")):
+    seen = []
+    series_of(lambda states: seen.append(states) or states[:, :, 0], ladder.stack, ladder.visible, sampling, "sweeps")
+    for k, states in enumerate(seen):
         step = 1e-3
         below, here, above = -path.free_energies_between(
             ladder.reference, model, [ladder.betas[1] + sign * step for sign in (-1, 0, 1)], states[1]

@@ -16,7 +16,7 @@ from mcgen.errors import InputError
 # Commands without a place in a pipeline.
 APART = ("run", "info")
 # What is decided each time that a pipeline runs, and no part of it.
-OF_A_RUN = ("overwrite", "resume", "time_limit")
+OF_A_RUN = ("overwrite", "resume", "time_limit", "swmr")
 
 WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
 
@@ -87,8 +87,9 @@ def _commands(parser: Parser, words: tuple[str, ...]) -> list[Command]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             return [one for word, inner in action.choices.items() for one in _commands(inner, (*words, word))]
-    options = {action.dest: action for action in _actions(parser) if action.dest not in OF_A_RUN}
-    switches = frozenset(one.dest for one in _actions(parser) if one.dest in OF_A_RUN and one.nargs == 0)
+    # What is a switch or the name of a file is a switch of a run, and as the name of a file a key.
+    options = {one.dest: one for one in _actions(parser) if one.dest not in OF_A_RUN or one.nargs == "?"}
+    switches = frozenset(one.dest for one in _actions(parser) if one.dest in OF_A_RUN and one.nargs in (0, "?"))
     return [Command(".".join(words), parser, options, switches)]
 
 

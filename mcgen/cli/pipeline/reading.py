@@ -73,6 +73,8 @@ def read(path: str | Path, changes: Sequence[str] = ()) -> Pipeline:
       file in this folder, by default that of the stage; what a stage prints is kept if it writes no file.
     - `data` and `file` are files, or stages whose output is read. By default `data` is that of [ising.sample], and
       `file` that of the training: of the stage of the same name, or the only one.
+    - `resume` of [vae.train] is a file, or another stage of [vae.train] with the same seed, whose training it goes on
+      with.
 
     Stages run in the order of `mcgen --help`, but after those that they read.
 

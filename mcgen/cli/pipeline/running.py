@@ -24,7 +24,8 @@ def run(pipeline: Pipeline, overwrite: bool = False, resume: bool = False) -> in
     overwrite : bool
         Whether files that are there may be replaced.
     resume : bool
-        Whether to leave out stages that are complete; figures are drawn again.
+        Whether to leave out stages that are complete, and to go on with one that is not from its checkpoint; figures
+        are drawn again.
 
     Returns
     -------
@@ -101,6 +102,8 @@ def _check_outputs(pipeline: Pipeline, overwrite: bool, resume: bool) -> set[str
 
 def _run_stage(pipeline: Pipeline, stage: Stage, switches: dict[str, bool]) -> int:
     known = {name: value for name, value in switches.items() if name in stage.command.switches}
+    if stage.settings.get("resume") and not (switches["resume"] and results.is_begun(pipeline.path(stage))):
+        del known["resume"]  # it has nothing of its own to go on from, but the file of its settings
     arguments = pipeline.arguments(stage, **known)
     if "output" in stage.command.options:
         return arguments.run(arguments) or 0

@@ -10,8 +10,9 @@ from mcgen.cli.pipeline.sections import Section, sections_of
 from mcgen.cli.pipeline.text import Keys, Source
 from mcgen.errors import InputError
 
-# What a stage may read of another: `data` are samples, and `file` is any other file of mcgen.
-INPUTS = ("data", "file")
+# What a stage may read of another: `data` are samples, `file` is any other file of mcgen, and `resume` one of the same
+# command, which the stage goes on from.
+INPUTS = ("data", "file", "resume")
 # The name that the settings of the whole pipeline have among the files.
 RECORD = "pipeline.toml"
 
@@ -144,8 +145,11 @@ def _check_input(stage: Stage, key: str, other: Stage, place: str) -> None:
     room = stage.command.room
     is_samples = other.command.name.endswith(".sample")
     fits = is_samples if key == "data" else not room or other.command.room == room
+    if key == "resume":
+        fits = other.command.name == stage.command.name
     if other.command.ending != ".h5" or not fits:
         wanted = "a stage that samples" if key == "data" else f"a stage of {room or 'samples or models'}"
+        wanted = f"another stage of {stage.command.name}" if key == "resume" else wanted
         raise InputError(f'{place}: [{stage.name}] {key} = "{other.name}" does not fit; give {wanted}, or a file')
 
 

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import backend, checks, rng
+from mcgen import backend, checks, loops, rng
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm.chains import chains_per_block, stack
 from mcgen.rbm.gibbs import paths
 from mcgen.rbm.model import RBM, units_on
+from mcgen.states import put_back, taken
 
 # Multiplications in one kernel call: long enough to hide its start, short enough for progress and Ctrl-C; what a unit
 # costs beside products; and numbers that a call gives back.
@@ -148,26 +149,39 @@ def anneal(
         *units_on(target, model.hidden),
         chains_per_block(n_runs),
     )
-    visible = target.to_device(np.array(states, model.dtype, order="C"))
+    runs = _Runs(target.to_device(np.array(states, model.dtype, order="C")), np.zeros(n_runs))
     operations = 2 * model.weights.size + OPERATIONS_PER_DRAW * (model.n_visible + model.n_hidden)
     at_once = max(1, min(OPERATIONS_PER_CALL // (operations * n_runs), GROWTHS_PER_CALL // n_runs))
-    log_weights = np.zeros(n_runs)
-    with progress_bar(n_steps, label, progress) as bar:
-        for first in range(0, n_steps, at_once):
-            here = betas[first : first + at_once + 1]
-            growths = target.to_device(np.empty((len(here) - 1, n_runs)))
-            target.launch(
-                target.kernels("rbm.partition").annealing_sweeps,
-                n_runs,
-                max(model.weights.shape),
-                visible,
-                growths,
-                *prepared,
-                target.to_device(here),
-                np.int64(first),
-                *rng.split_seed(seed),
-            )
-            growths = target.to_host(growths)
-            log_weights += growths.sum(axis=0)
-            bar.update(len(growths))
-    return Annealed(log_weights, target.to_host(visible))
+    with loops.begun() as loop:
+        if loop.state is not None:
+            put_back(runs, loop.state)
+        with progress_bar(n_steps, label, progress, runs.n_steps) as bar:
+            for first in range(runs.n_steps, n_steps, at_once):
+                here = betas[first : first + at_once + 1]
+                growths = target.to_device(np.empty((len(here) - 1, n_runs)))
+                target.launch(
+                    target.kernels("rbm.partition").annealing_sweeps,
+                    n_runs,
+                    max(model.weights.shape),
+                    runs.visible,
+                    growths,
+                    *prepared,
+                    target.to_device(here),
+                    np.int64(first),
+                    *rng.split_seed(seed),
+                )
+                growths = target.to_host(growths)
+                runs.log_weights += growths.sum(axis=0)
+                runs.n_steps += len(growths)
+                loop.note(lambda: taken(runs))
+                bar.update(len(growths))
+    return Annealed(runs.log_weights, target.to_host(runs.visible))
+
+
+class _Runs:
+    """Where annealing runs are after so many steps."""
+
+    KEPT = ("visible", "log_weights", "n_steps")  # see `mcgen.states`
+
+    def __init__(self, visible: np.ndarray, log_weights: np.ndarray):
+        self.visible, self.log_weights, self.n_steps = visible, log_weights, 0

@@ -22,7 +22,7 @@ from mcgen.rbm.partition import mixture, path
 from mcgen.rbm.partition.acceptance import acceptance_ratio
 from mcgen.rbm.partition.result import LogPartition, checks_of
 from mcgen.rbm.partition.rungs import Ladder, ladder_to
-from mcgen.rbm.partition.simulation import Sampling, draws, series_of, settings_of
+from mcgen.rbm.partition.simulation import Sampling, series_of, settings_of
 from mcgen.rbm.partition.spread import spread, warn_of_weak_bridge
 
 # Numbers of the table of all draws under all rungs, of which the solution takes about four times the memory: 4 GiB.
@@ -91,7 +91,7 @@ def bridges(models: Sequence[RBM], visible: np.ndarray, sampling: Sampling, labe
                 reverse[k] -= energies[own + 1]
         return log_weights
 
-    forward, reverse = series_of(measure, draws(stack(models), visible, sampling, label))
+    forward, reverse = series_of(measure, stack(models), visible, sampling, label)
     found = [acceptance_ratio(*pair) for pair in zip(forward, reverse, strict=True)]
     return Bridges(
         np.array([one.value for one in found]),
@@ -245,7 +245,7 @@ def mbar(
         energies = path.free_energies_between(ladder.reference, model, ladder.betas, rows, device)
         return energies.reshape(n_rungs, n_rungs, -1)
 
-    energies = series_of(measure, draws(ladder.stack, ladder.visible, sampling, "mbar sweeps"))
+    energies = series_of(measure, ladder.stack, ladder.visible, sampling, "mbar sweeps")
     below = np.arange(n_rungs - 1)
     neighbours = [
         acceptance_ratio(energies[k, k] - energies[k + 1, k], energies[k + 1, k + 1] - energies[k, k + 1])

@@ -26,7 +26,7 @@ from mcgen.rbm.model import RBM
 from mcgen.rbm.partition import path
 from mcgen.rbm.partition.result import LogPartition, checks_of
 from mcgen.rbm.partition.rungs import MOST_RUNGS, Ladder, halved, ladder_to
-from mcgen.rbm.partition.simulation import Sampling, draws, series_of, settings_of
+from mcgen.rbm.partition.simulation import Sampling, series_of, settings_of
 from mcgen.rbm.partition.spread import spread
 from mcgen.rbm.units import Potts
 
@@ -157,7 +157,7 @@ def derivatives(ladder: Ladder, sampling: Sampling) -> tuple[np.ndarray, np.ndar
             second = (y * y * means).sum(axis=1) - (of_units**2).sum(axis=1)
         return np.stack([first, second]).reshape(2, n_rungs, n_chains)
 
-    first, second = series_of(measure, draws(ladder.stack, ladder.visible, sampling, "integration sweeps"))
+    first, second = series_of(measure, ladder.stack, ladder.visible, sampling, "integration sweeps")
     return first, second
 
 

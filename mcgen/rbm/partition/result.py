@@ -4,6 +4,7 @@ import dataclasses
 import math
 import warnings
 
+from mcgen import loops
 from mcgen.errors import StatisticsWarning
 from mcgen.rbm import exact
 from mcgen.rbm.model import RBM
@@ -138,7 +139,12 @@ def exact_value(model: RBM, device: str = "cpu", progress: bool | None = None) -
     >>> print(exact_value(rbm.RBM(np.zeros((3, 2)), np.zeros(3), np.zeros(2))))  # 5 log 2
     log Z = 3.465735903, exact
     """
-    value = exact.log_partition(model, device, progress)
+    with loops.begun() as loop:
+        if loop.state is None:
+            value = exact.log_partition(model, device, progress, checkpoint=loop.of_sum)
+            loop.note(lambda: {"value": value})
+        else:
+            value = loop.state["value"]
     return LogPartition(value, 0.0, math.nan, "exact", (value, value), settings={"device": device})
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import backend, checks, rng
+from mcgen import backend, checks, loops, rng
 from mcgen.errors import InputError
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.model import RBM
@@ -98,8 +98,8 @@ def ladder_to(model: RBM, n_temperatures: int | None, v: np.ndarray | None, samp
     ladder = Ladder(reference, model, betas, np.repeat(states[None], len(betas), axis=0))
     for attempt in range(MOST_ROUNDS):
         chains = TemperingChains(ladder.stack, ladder.visible, rng.derive(sampling.seed, 3 + attempt), target)
-        distances = distances_of(chains)
-        ladder = ladder._replace(visible=chains.visible)
+        distances, visible = distances_of(chains)
+        ladder = ladder._replace(visible=visible)
         if distances.max() <= LONGEST_STEP or attempt == MOST_ROUNDS - 1:
             break
         n_rungs = 1 + math.ceil(float(distances.sum()) / STEP)
@@ -139,13 +139,25 @@ def halved(ladder: Ladder) -> Ladder:
     return ladder._replace(betas=betas, visible=ladder.visible[np.arange(len(betas)) // 2])
 
 
-def distances_of(chains: TemperingChains) -> np.ndarray:
-    """The distances of neighbours, measured in the next sweeps: float64, shape (n_models - 1,)."""
-    chains.advance(PILOT_SWEEPS)
+def distances_of(chains: TemperingChains) -> tuple[np.ndarray, np.ndarray]:
+    """The distances of neighbours, measured in the next sweeps, and the states then.
+
+    Returns
+    -------
+    distances : float64, shape (n_models - 1,)
+    visible : array, shape (n_models, n_chains, n_visible)
+    """
     lower = np.arange(len(chains.visible) - 1)
     pairs = np.stack([lower, lower + 1], axis=1)
-    divergences = np.zeros(len(pairs))
-    for _ in range(PILOT_DRAWS):
-        chains.advance(1)
-        divergences -= chains.log_ratios(pairs).mean(axis=1)
-    return np.sqrt(np.maximum(divergences / PILOT_DRAWS, 0.0))  # the noise of nearly equal models goes below 0
+    with loops.begun() as loop:
+        if loop.state is not None:
+            return loop.state["distances"], loop.state["visible"]
+        chains.advance(PILOT_SWEEPS)
+        divergences = np.zeros(len(pairs))
+        for _ in range(PILOT_DRAWS):
+            chains.advance(1)
+            divergences -= chains.log_ratios(pairs).mean(axis=1)
+        # The noise of nearly equal models goes below 0.
+        distances, visible = np.sqrt(np.maximum(divergences / PILOT_DRAWS, 0.0)), chains.visible
+        loop.note(lambda: {"distances": distances, "visible": visible})
+    return distances, visible

@@ -5,12 +5,12 @@ hot end, where units are independent, and forgotten in which mode they were. Cha
 another, and are independent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import backend, checks, rng
+from mcgen import backend, checks, loops, rng, states
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.model import RBM
@@ -55,55 +55,22 @@ class Sampling(NamedTuple):
         return Sampling(n_chains, n_draws, thin, burn_in, self.seed, self.device, bool(self.progress))
 
 
-def draws(stack: Stack, visible: np.ndarray, sampling: Sampling, label: str) -> Iterator[np.ndarray]:
-    """Burn in, then give the states of all rungs, n_draws times.
+def series_of(
+    measure: Callable[[np.ndarray], np.ndarray], stack: Stack, visible: np.ndarray, sampling: Sampling, label: str
+) -> np.ndarray:
+    """What a function measures in the states of all rungs, burnt in, in each of n_draws draws.
 
     Parameters
     ----------
+    measure : function
+        Of states, shape (n_rungs, n_chains, n_visible), in the dtype of the weights, gives an array of the shape
+        (..., n_chains).
     stack : Stack
     visible : array, shape (n_rungs, n_chains, n_visible)
         Where the chains start.
     sampling : Sampling
     label : str
         Of the bar.
-
-    Yields
-    ------
-    array, shape (n_rungs, n_chains, n_visible)
-        In the dtype of the weights.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mcgen import rbm
-    >>> from mcgen.rbm.chains import stack
-    >>> from mcgen.rbm.partition.simulation import Sampling, draws
-    >>> models = stack([rbm.RBM.random(n_visible=4, n_hidden=2, seed=seed) for seed in (1, 2, 3)])
-    >>> sampling = Sampling(n_chains=10, n_draws=5, thin=1, burn_in=2, seed=1, device="cpu", progress=False)
-    >>> [states.shape for states in draws(models, np.zeros((3, 10, 4)), sampling, "sweeps")]
-    [(3, 10, 4), (3, 10, 4), (3, 10, 4), (3, 10, 4), (3, 10, 4)]
-    """
-    chains = TemperingChains(stack, visible, rng.derive(sampling.seed, 2), backend.target(sampling.device))
-    with progress_bar(sampling.burn_in + sampling.n_draws * sampling.thin, label, sampling.progress) as bar:
-        for first in range(0, sampling.burn_in, sampling.thin):
-            sweeps = min(sampling.thin, sampling.burn_in - first)
-            chains.advance(sweeps)
-            bar.update(sweeps)
-        for _ in range(sampling.n_draws):
-            chains.advance(sampling.thin)
-            yield chains.visible
-            bar.update(sampling.thin)
-
-
-def series_of(measure: Callable[[np.ndarray], np.ndarray], states: Iterator[np.ndarray]) -> np.ndarray:
-    """What a function measures in the states of each draw, with the axis of draws behind that of chains.
-
-    Parameters
-    ----------
-    measure : function
-        Of states, shape (n_rungs, n_chains, n_visible), gives an array of the shape (..., n_chains).
-    states : iterator
-        As `draws` gives it.
 
     Returns
     -------
@@ -112,11 +79,31 @@ def series_of(measure: Callable[[np.ndarray], np.ndarray], states: Iterator[np.n
     Examples
     --------
     >>> import numpy as np
-    >>> from mcgen.rbm.partition.simulation import series_of
-    >>> series_of(lambda states: states.sum(axis=2), iter([np.ones((2, 3, 4))] * 5)).shape
-    (2, 3, 5)
+    >>> from mcgen import rbm
+    >>> from mcgen.rbm.chains import stack
+    >>> from mcgen.rbm.partition.simulation import Sampling, series_of
+    >>> models = stack([rbm.RBM.random(n_visible=4, n_hidden=2, seed=seed) for seed in (1, 2, 3)])
+    >>> sampling = Sampling(n_chains=10, n_draws=5, thin=1, burn_in=2, seed=1, device="cpu", progress=False)
+    >>> series_of(lambda states: states.sum(axis=2), models, np.zeros((3, 10, 4)), sampling, "sweeps").shape
+    (3, 10, 5)
     """
-    return np.stack([measure(here) for here in states], axis=-1)
+    chains = TemperingChains(stack, visible, rng.derive(sampling.seed, 2), backend.target(sampling.device))
+    burn_in = [min(sampling.thin, sampling.burn_in - first) for first in range(0, sampling.burn_in, sampling.thin)]
+    pieces = [*burn_in, *[sampling.thin] * sampling.n_draws]
+    n_done, measured = 0, []
+    with loops.begun() as loop:
+        if loop.state is not None:
+            states.put_back(chains, loop.state["chains"])
+            n_done, measured = loop.state["n_done"], loop.state["measured"]
+        with progress_bar(sum(pieces), label, sampling.progress, sum(pieces[:n_done])) as bar:
+            for sweeps in pieces[n_done:]:
+                chains.advance(sweeps)
+                n_done += 1
+                if n_done > len(burn_in):
+                    measured.append(measure(chains.visible))
+                loop.note(lambda: {"chains": states.taken(chains), "n_done": n_done, "measured": [*measured]})  # noqa: B023
+                bar.update(sweeps)
+    return np.stack(measured, axis=-1)
 
 
 def settings_of(sampling: Sampling, reference: RBM) -> dict:

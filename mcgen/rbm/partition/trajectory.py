@@ -155,8 +155,7 @@ def _filled(models: list[RBM], visible: np.ndarray, sampling: Sampling) -> tuple
     places = np.arange(len(models))
     for attempt in range(MOST_ROUNDS):
         chains = TemperingChains(stack(models), visible, rng.derive(sampling.seed, 3 + attempt), target)
-        distances = distances_of(chains)
-        visible = chains.visible
+        distances, visible = distances_of(chains)
         # What is far apart is measured badly: not too many models at once.
         parts = np.where(distances <= LONGEST_STEP, 1, np.clip(np.ceil(distances / STEP), 2, MOST_PARTS)).astype(int)
         if (parts == 1).all():

@@ -19,7 +19,7 @@ def check_same(resume: Trained, model: RBM, settings: dict) -> None:
         raise InputError(f"resume is not a training of {model!r}; give what train returned, and the same model")
     if resume.state is None:
         raise InputError("resume has no state to go on from; give what train returned, or a file that holds it")
-    constant = settings["final_learning_rate"] is None and isinstance(settings["learning_rate"], int | float)
+    constant = settings.get("final_learning_rate") is None and isinstance(settings.get("learning_rate"), int | float)
     for name, value in settings.items():
         before = resume.settings.get(name)
         if _plain(before) != _plain(value) and not (name == "epochs" and constant):
