@@ -186,6 +186,11 @@ def read(
         if refusal.errno in (errno.EAGAIN, errno.EACCES) and "lock" in refusal.words:
             raise FileError(f"{path} is being written by another process; read it when that has ended") from None
         words = printable(" ".join(refusal.words.split()))
+        if "already open for" in words:
+            raise FileError(
+                f"{path} is being written by another process, or was when that was killed; read it when that has "
+                "ended, or make it again"
+            ) from None
         if cut_off := CUT_OFF.search(words):
             bytes_there = " of its ".join(cut_off.groups())
             words = f"it is cut off, and has {bytes_there} bytes"

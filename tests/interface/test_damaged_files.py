@@ -282,6 +282,14 @@ def test_a_file_that_was_read_can_be_written_at_once(file):
                 results.load(file)
 
 
+def test_a_file_that_others_may_follow_is_read_when_it_is_complete(tmp_path):
+    with h5py.File(tmp_path / "live.h5", "w", libver="latest") as opened:
+        opened["samples/energy"] = np.zeros(3)
+        opened.swmr_mode = True
+        with pytest.raises(FileError, match=r"is being written by another process, or was when that was killed; read"):
+            results.load(tmp_path / "live.h5")
+
+
 def test_a_file_that_is_cut_off_says_so(file):
     content = file.read_bytes()
     file.write_bytes(content[:5000])
