@@ -22,7 +22,7 @@ from mcgen.errors import FileError
 from mcgen.results.files import sign
 from mcgen.results.groups import Entries, Group
 from mcgen.results.runs import Run
-from mcgen.results.unfinished import part_of
+from mcgen.results.unfinished import is_claimed, part_of
 
 COUNTS = "live/n_draws"
 
@@ -86,7 +86,7 @@ def follow(path: str | Path, seconds: float = 1.0) -> Iterator[tuple[int, int, d
     Raises
     ------
     FileError
-        If there is no such run, or no longer.
+        If there is no such run, or no longer; also if its process has died, after all draws that were whole.
 
     Examples
     --------
@@ -105,6 +105,7 @@ def follow(path: str | Path, seconds: float = 1.0) -> Iterator[tuple[int, int, d
         raise FileError(f"{part} is not there: no run with this output is being written with swmr; check the path")
     before = _inode(path)  # of an output that will be replaced
     while True:
+        is_written = is_claimed(path)
         is_over = not part.exists()
         if is_over and _inode(path) == before:
             raise FileError(f"{part} is no longer there, and {path} has not come: the run has ended without draws")
@@ -120,6 +121,8 @@ def follow(path: str | Path, seconds: float = 1.0) -> Iterator[tuple[int, int, d
         yield from new
         if is_over:
             return
+        if not is_written and part.exists():
+            raise FileError(f"the process that wrote {part} has died; these were the draws that were whole: start anew")
         time.sleep(seconds)
 
 

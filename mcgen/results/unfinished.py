@@ -145,6 +145,22 @@ def claimed(path: str | Path) -> Iterator[None]:
             os.close(file)
 
 
+def is_claimed(path: str | Path) -> bool:
+    """Whether a process has the unfinished files of an output; yes, where the file system does not know of locks."""
+    lock = Path(path).with_name(f".{Path(path).name}.lock")
+    try:
+        file = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
 def _attributes(path: Path) -> dict:
     try:
         listing = hdf5.read(path, lambda _: [])[0]

@@ -407,3 +407,25 @@ def test_a_growing_file_has_no_checkpoints(tmp_path, monkeypatch, capsys):
     with h5py.File("run.h5") as one, h5py.File("plain.h5") as other:
         assert list(one) == list(other)
         assert (one["samples/states"][()] == other["samples/states"][()]).all()
+
+
+def test_a_follower_of_a_process_that_has_died_is_told(tmp_path, monkeypatch):
+    """Copies of a run under construction are what a killed process leaves: with no lock, or one that nobody holds."""
+    monkeypatch.chdir(tmp_path)
+    with results.stream_samples("run.h5", n_draws=6, swmr=True) as file:
+        for n, block in enumerate(ising.stream(LATTICE, 2.0, n_chains=3, n_draws=6, seed=1)):
+            file.append(block)
+            if n == 0:
+                shutil.copy("run.h5.part", "killed.h5.part")
+                shutil.copy("run.h5.part", "old.h5.part")
+                Path(".old.h5.lock").touch()
+                assert next(results.follow("run.h5", seconds=0))[1] == 0  # this one lives
+    whole = results.load("run.h5")
+    for name in ("killed", "old"):
+        follower = results.follow(f"{name}.h5", seconds=0)
+        _, first, draws = next(follower)
+        assert first == 0
+        n_now = draws["energy"].shape[1]
+        assert np.array_equal(draws["energy"], whole.energy[:, :n_now])
+        with pytest.raises(FileError, match=rf"the process that wrote {name}\.h5\.part has died; .*start anew"):
+            next(follower)
