@@ -70,7 +70,8 @@ def report(
     except McgenError:
         raise
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # of numbers that mcgen does not write
-        raise FileError(f"{source} cannot be shown ({error}); it is damaged, make it again") from error
+        words = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise FileError(f"{source} cannot be shown ({words}); it is damaged, make it again") from error
 
 
 def _write(gathered: parts.Report, output: Path) -> Path:

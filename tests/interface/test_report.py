@@ -1,3 +1,4 @@
+import h5py
 import matplotlib.image
 import numpy as np
 import pytest
@@ -205,3 +206,12 @@ def test_bad_reports(study, tmp_path):
     (tmp_path / "there.png").touch()
     with pytest.raises(FileError, match="exists"):
         report.report(study, tmp_path / "there.png")
+
+
+def test_a_history_without_a_column_is_named(tmp_path):
+    trained = rbm.train(rbm.RBM.random(4, 2, seed=1), np.eye(4), epochs=2, batch_size=2, n_chains=2, seed=1)
+    path = results.save(tmp_path / "rbm.h5", trained)
+    with h5py.File(path, "r+") as file:
+        del file["training/kl_divergence"]
+    with pytest.raises(FileError, match=r"rbm.h5 cannot be shown \(it has no 'kl_divergence'\)"):
+        report.report(path, tmp_path / "report.html")
