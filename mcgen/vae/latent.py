@@ -280,7 +280,7 @@ def correlations(
     >>> result["magnetisation"].value.shape, result["magnetisation"].error.shape
     ((2,), (2,))
     """
-    return _correlate(_means(net, net.check_rows(x), condition), quantities, groups)
+    return _correlate("x", _means(net, net.check_rows(x), condition), quantities, groups)
 
 
 def correlate(
@@ -317,16 +317,16 @@ def correlate(
     >>> latent.correlate(spins @ directions.T, {"magnetisation": spins.mean(axis=1)})["magnetisation"].value.shape
     (2,)
     """
-    return _correlate(checks.finite_array("latents", latents, (None, None)), quantities, groups)
+    return _correlate("latents", checks.finite_array("latents", latents, (None, None)), quantities, groups)
 
 
 def _correlate(
-    latents: np.ndarray, quantities: Mapping[str, np.ndarray], groups: np.ndarray | None
+    name_of_rows: str, latents: np.ndarray, quantities: Mapping[str, np.ndarray], groups: np.ndarray | None
 ) -> dict[str, Correlation]:
     means = latents.astype(np.float64)
     n_rows = len(means)
     if n_rows < 3:
-        raise InputError(f"there are {n_rows} rows, and any two lie on a line; give at least 3")
+        raise InputError(f"{name_of_rows} has {n_rows} rows, and any two lie on a line; give at least 3")
     if not isinstance(quantities, Mapping) or not quantities:
         raise InputError("quantities is not a dict of at least one name and array; give {name: values of the rows}")
     arrays = {name: checks.finite_array(name, values, (n_rows,)) for name, values in quantities.items()}

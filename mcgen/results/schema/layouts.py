@@ -234,7 +234,7 @@ GROUPS = (
                 "chains", "state", ("chain", "visible"), "Markov chains after the last step", alphabet="visible_units"
             ),
             *_N_EPOCHS,
-            Array("*", "number", ("epoch",), "a column of the history", nan=True, optional=True),
+            Array("*", "number", ("epoch",), "a column of the history", nan=True, infinite=True, optional=True),
         ),
         needs=("model",),
     ),
@@ -244,7 +244,10 @@ GROUPS = (
         "model",
         "histories: each other dataset is a column over the epochs",
         (_SETTINGS,),
-        (*_N_EPOCHS, Array("*", "number", ("epoch",), "a column of the history", nan=True, optional=True)),
+        (
+            *_N_EPOCHS,
+            Array("*", "number", ("epoch",), "a column of the history", nan=True, infinite=True, optional=True),
+        ),
         needs=("model", "checkpoint"),
         since=3,
     ),
@@ -292,7 +295,9 @@ GROUPS = (
         is_tree=True,
     ),
     *(
-        Layout(name, (), name, words, (), (Array("*", "number", (), "a quantity", nan=True, optional=True),))
+        Layout(
+            name, (), name, words, (), (Array("*", "number", (), "a quantity", nan=True, infinite=True, optional=True),)
+        )
         for name, words in (
             ("exact", "exact quantities, extensive"),
             ("observables", "averages, and NAME_error beside them"),

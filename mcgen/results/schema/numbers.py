@@ -56,22 +56,25 @@ def _numbers(place: str, array: np.ndarray, spec: Array, high: float, attributes
     step = max(1, BLOCK // max(1, math.prod(flat.shape[1:])))
     for first in range(0, len(flat), step):
         part = flat[first : first + step]
-        words = _wrong_numbers(part, spec.nan, spec.low, high, kind)
+        words = _wrong_numbers(part, spec, high, kind)
         if words:
             yield Deviation(place, words)
             return
 
 
-def _wrong_numbers(part: np.ndarray, nan: bool, low: float, high: float, kind: Unit | None) -> str:
+def _wrong_numbers(part: np.ndarray, spec: Array, high: float, kind: Unit | None) -> str:
     """What is wrong with numbers, or ""."""
     if part.dtype.kind == "f":
-        n_bad = int(np.count_nonzero(np.isinf(part) if nan else ~np.isfinite(part)))
+        refused = [(np.isnan, "NaN", spec.nan), (np.isinf, "infinite", spec.infinite)]
+        refused = [(are, word) for are, word, is_allowed in refused if not is_allowed]
+        n_bad = sum(int(np.count_nonzero(are(part))) for are, _ in refused)
         if n_bad:
-            return f"has {n_bad} values that are {'infinite' if nan else 'NaN or infinite'}"
+            return f"has {n_bad} values that are {' or '.join(word for _, word in refused)}"
     with np.errstate(invalid="ignore"):
-        outside = (part < low) | (part > high) if math.isfinite(low) or math.isfinite(high) else np.zeros(0, bool)
+        limited = math.isfinite(spec.low) or math.isfinite(high)
+        outside = (part < spec.low) | (part > high) if limited else np.zeros(0, bool)
     if outside.any():
-        return f"has the value {part[outside][0]}, and {low:g} to {high:g} is allowed"
+        return f"has the value {part[outside][0]}, and {spec.low:g} to {high:g} is allowed"
     if kind is not None:
         try:
             kind.check("it", part, exact=True)

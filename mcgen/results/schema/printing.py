@@ -55,8 +55,9 @@ def _line(start: str, item: Attribute | Array, more: str = "") -> str:
     if item.when:
         name, values = item.when
         notes.append(f"with {name}" + (f" {' or '.join(values)}" if values else ""))
-    if getattr(item, "nan", False):
-        notes.append("may be NaN")
+    allowed = [word for name, word in (("nan", "NaN"), ("infinite", "infinite")) if getattr(item, name, False)]
+    if allowed:
+        notes.append(f"may be {' or '.join(allowed)}")
     words = item.words + more + (f" ({', '.join(notes)})" if notes else "")
     return f"{start:<48} {words}{_versions(item.since, item.until)}"
 

@@ -73,6 +73,8 @@ class Array:
         What it is, with its unit.
     nan : bool
         Whether NaN may stand for what is not known.
+    infinite : bool
+        Whether values may be infinite, such as the upper end of an interval that has none.
     low, high : float
         The range of its values.
     at_most : str
@@ -88,6 +90,7 @@ class Array:
     dimensions: tuple[str, ...] | None
     words: str
     nan: bool = False
+    infinite: bool = False
     low: float = -float("inf")
     high: float = float("inf")
     at_most: str = ""
