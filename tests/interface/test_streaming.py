@@ -18,7 +18,7 @@ import pytest
 from mcgen import cli, ising, results
 from mcgen.errors import FileError, InputError
 from mcgen.ising import sampling
-from mcgen.results import groups, samples
+from mcgen.results import groups, samples, unfinished
 
 LATTICE = ising.Ising((4, 4))
 N_DRAWS = 23
@@ -419,7 +419,9 @@ def test_a_follower_of_a_process_that_has_died_is_told(tmp_path, monkeypatch):
                 shutil.copy("run.h5.part", "killed.h5.part")
                 shutil.copy("run.h5.part", "old.h5.part")
                 Path(".old.h5.lock").touch()
-                assert next(results.follow("run.h5", seconds=0))[1] == 0  # this one lives
+                assert next(results.follow("run.h5", seconds=0))[1] == 0
+                assert unfinished.is_claimed("run.h5")  # this one lives
+    assert not unfinished.is_claimed("run.h5")
     whole = results.load("run.h5")
     for name in ("killed", "old"):
         follower = results.follow(f"{name}.h5", seconds=0)
