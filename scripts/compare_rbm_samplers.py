@@ -17,7 +17,7 @@ chains do not mix.
 Expected: estimated times within three errors of the exact ones where chains are some hundred times longer. At T = 1
 Gibbs and Metropolis change the mode once in 1e13 sweeps and more: chains that start above never see the other one, and
 the time of the free energy, which the modes differ in, is short only to those who look at one of them. Tempering takes
-ten to forty of its dearer sweeps at all temperatures. Time: four minutes on two cores, most of it the exact times.
+ten to forty of its dearer sweeps at all temperatures. Time: two minutes on two cores, most of it the exact times.
 
     python scripts/compare_rbm_samplers.py
     python scripts/compare_rbm_samplers.py --quick --output small.h5 --figure small.png
