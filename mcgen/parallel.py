@@ -65,8 +65,7 @@ class World:
 
     def share(self, n: int, rank: int | None = None) -> slice:
         """Which of n things are those of a rank, by default this one: a contiguous part, all parts about as large."""
-        rank = self.rank if rank is None else rank
-        return slice(n * rank // self.size, n * (rank + 1) // self.size)
+        return _part(n, self.rank if rank is None else rank, self.size)
 
     def total(self, numbers: np.ndarray) -> np.ndarray:
         """The sum over all ranks. Of integers alone: sums of other numbers depend on their order."""

@@ -23,19 +23,17 @@ weighted bound, do better (`scripts/learn_ising_vae.py`). Time: a minute.
 """
 
 import argparse
-import sys
 import time
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from study_parts import command
 
-from mcgen import checks, enumeration, hdf5, ising, observables, rbm, report, results, rng, stats, vae
-from mcgen.errors import McgenError, StatisticsWarning
+from mcgen import checks, enumeration, ising, observables, rbm, report, rng, stats, vae
+from mcgen.errors import StatisticsWarning
 from mcgen.observables.spatial import correlations
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 FULL = {"shape": [4, 4], "temperatures": [1.8, 2.269, 3.0], "rows": 20_000, "epochs": 60, "draws": 50_000}
@@ -63,9 +61,7 @@ class Found(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--shape", type=int, nargs="+", default=None, help=f"sites along each axis (default: {FULL['shape']})")
     add("--temperatures", type=float, nargs="+", default=None, help=f"(default: {FULL['temperatures']})")
@@ -76,16 +72,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--hidden", type=int, nargs="*", default=[128, 128], help="widths of the encoder's layers")
     add("--latent", type=int, choices=(1, 2, 3), default=2, help="latents; with 3 the quadrature takes minutes")
     add("--objective", choices=("elbo", "importance"), default="elbo", help="what the autoencoders climb")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="compare_generative_models.h5", help="HDF5 file of all that was measured")
-    add("--figure", default="compare_generative_models.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "compare_generative_models", "of all that was measured")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def train(
@@ -204,8 +192,7 @@ def table(cases: list[Case]) -> str:
 def save(arguments: argparse.Namespace, cases: list[Case]) -> None:
     """A group of exact values and one for each model, by temperature."""
     scale = {"temperature": np.array([case.temperature for case in cases]), "distance": cases[0].distances}
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments), "complete")
+    with command.new_file(arguments.output, vars(arguments), "complete") as file:
         group = Group(file, "truth", "temperature")
         for name in OBSERVABLES:
             group.add(name, (), [case.exact[name] for case in cases])
@@ -217,10 +204,8 @@ def save(arguments: argparse.Namespace, cases: list[Case]) -> None:
             for name in ("kl_divergence", "kl_error", "independent_per_second"):
                 group.add(name, (), [getattr(one, name) for one in mine])
             for name in OBSERVABLES:
-                group.add(name, (), [one.values[name].value for one in mine])
-                group.add(f"{name}_error", (), [one.values[name].error for one in mine])
-            group.add("two_point", ("distance",), [one.two_point.value for one in mine])
-            group.add("two_point_error", ("distance",), [one.two_point.error for one in mine])
+                command.add_estimates(group, name, [one.values[name] for one in mine])
+            command.add_estimates(group, "two_point", [one.two_point for one in mine], ("distance",))
             group.close(scale)
 
 
@@ -287,31 +272,24 @@ def examine(lattice: ising.Ising, arguments: argparse.Namespace) -> list[Case]:
     return cases
 
 
+def run(arguments: argparse.Namespace) -> str:
+    """Learn, examine and write, all or nothing: Ctrl-C leaves nothing to compare."""
+    for name, least in {"rows": 100, "epochs": 1, "draws": 100}.items():
+        checks.integer(f"--{name}", getattr(arguments, name), least)
+    for temperature in arguments.temperatures:
+        checks.positive("--temperatures", temperature)
+    lattice = ising.Ising(tuple(arguments.shape))
+    enumeration.check_listable(lattice.n_sites, "the lattice", "take a smaller --shape")
+    cases = examine(lattice, arguments)
+    save(arguments, cases)
+    print("\n" + table(cases))
+    draw(arguments.figure, cases)
+    return "complete"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name, least in {"rows": 100, "epochs": 1, "draws": 100}.items():
-            checks.integer(f"--{name}", getattr(arguments, name), least)
-        for temperature in arguments.temperatures:
-            checks.positive("--temperatures", temperature)
-        lattice = ising.Ising(tuple(arguments.shape))
-        enumeration.check_listable(lattice.n_sites, "the lattice", "take a smaller --shape")
-        cases = examine(lattice, arguments)
-        save(arguments, cases)
-        print("\n" + table(cases))
-        draw(arguments.figure, cases)
-    except McgenError as error:
-        print(f"compare_generative_models: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("compare_generative_models: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {time.monotonic() - start:.0f} s")
-    return 0
+    return command.run("compare_generative_models", parse(argv), run, "before all models were done")
 
 
 if __name__ == "__main__":

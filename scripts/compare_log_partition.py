@@ -23,21 +23,19 @@ of the smallest model ends in the thousands. Time: three minutes on two cores; C
 """
 
 import argparse
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from study_parts import command
 
-from mcgen import checks, hdf5, ising, rbm, report, results, rng, stats
-from mcgen.errors import InputError, McgenError, StatisticsWarning
+from mcgen import checks, ising, rbm, report, rng, stats
+from mcgen.errors import InputError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.partition import LogPartition, log_partition
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 FULL = {"shape": [8, 8], "hidden": [4, 8, 16, 20], "epochs": [0, 4, 16, 64, 256], "rows": 5000, "runs": 256}
@@ -64,9 +62,7 @@ class Case(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--shape", type=int, nargs="+", default=None, help=f"sites along each axis (default: {FULL['shape']})")
     add("--temperature", type=float, default=TEMPERATURE, help="of the configurations, in units of J")
@@ -74,16 +70,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--epochs", type=int, nargs="+", default=None, help=f"after which to look (default: {FULL['epochs']})")
     add("--rows", type=int, default=None, help=f"configurations (default: {FULL['rows']})")
     add("--runs", type=int, default=None, help=f"runs of annealing (default: {FULL['runs']})")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="compare_log_partition.h5", help="HDF5 file of all estimates")
-    add("--figure", default="compare_log_partition.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "compare_log_partition", "of all estimates")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def models(n_hidden: int, rows: np.ndarray, epochs: list[int], seed: int) -> list[rbm.RBM]:
@@ -157,8 +145,7 @@ def deviations(cases: list[Case], method: str) -> np.ndarray:
 
 def save(arguments: argparse.Namespace, cases: list[Case], status: str) -> None:
     """One entry for each model, in the order of the table."""
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments), status)
+    with command.new_file(arguments.output, vars(arguments), status) as file:
         group = Group(file, "exact", "entry")
         group.add("n_hidden", (), [case.n_hidden for case in cases])
         group.add("epochs", (), [case.epochs for case in cases])
@@ -167,10 +154,11 @@ def save(arguments: argparse.Namespace, cases: list[Case], status: str) -> None:
         group = Group(file, "observables", "entry")
         for method in (*ESTIMATES, *APPROXIMATIONS):
             name = method.replace("-", "_")
-            group.add(name, (), [case.found[method].value for case in cases])
             group.add(f"{name}_seconds", (), [case.seconds[method] for case in cases])
             if method in ESTIMATES:
-                group.add(f"{name}_error", (), [case.found[method].error for case in cases])
+                command.add_estimates(group, name, [case.found[method] for case in cases])
+            else:
+                group.add(name, (), [case.found[method].value for case in cases])
         group.close()
 
 
@@ -202,8 +190,14 @@ def draw(path: str, cases: list[Case]) -> None:
     report.save_figure(figure, path, dpi=110)
 
 
-def run(arguments: argparse.Namespace) -> bool:
-    """Train, estimate, compare and write; whether Ctrl-C left out models."""
+def run(arguments: argparse.Namespace) -> str:
+    """Train, estimate, compare and write; returns whether the run is complete."""
+    for name, least in {"rows": 10, "runs": 8}.items():
+        checks.integer(f"--{name}", getattr(arguments, name), least)
+    for n_hidden in arguments.hidden:
+        checks.integer("--hidden", n_hidden, 1, 24)
+    if arguments.epochs != sorted(set(arguments.epochs)) or arguments.epochs[0] < 0:
+        raise InputError(f"--epochs {arguments.epochs} must grow, from 0 or more")
     lattice = ising.Ising(tuple(arguments.shape))
     seeds = [rng.derive(arguments.seed, k) for k in range(1 + len(arguments.hidden))]
     rows = ising.exact.sample(lattice, arguments.temperature, arguments.rows, seeds[0]).reshape(arguments.rows, -1)
@@ -213,35 +207,16 @@ def run(arguments: argparse.Namespace) -> bool:
             lambda k: examine(arguments.hidden[k], rows, arguments, seeds[1 + k], bar.update), len(arguments.hidden)
         )
     cases = [case for size in found for case in size]
-    save(arguments, cases, "interrupted" if interrupted else "complete")
+    status = command.status_of(interrupted)
+    save(arguments, cases, status)
     print(table(cases))
     draw(arguments.figure, cases)
-    return interrupted
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name, least in {"rows": 10, "runs": 8}.items():
-            checks.integer(f"--{name}", getattr(arguments, name), least)
-        for n_hidden in arguments.hidden:
-            checks.integer("--hidden", n_hidden, 1, 24)
-        if arguments.epochs != sorted(set(arguments.epochs)) or arguments.epochs[0] < 0:
-            raise InputError(f"--epochs {arguments.epochs} must grow, from 0 or more")
-        interrupted = run(arguments)
-    except McgenError as error:
-        print(f"compare_log_partition: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("compare_log_partition: interrupted before the models of one size were done", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    return command.run("compare_log_partition", parse(argv), run, "before the models of one size were done")
 
 
 if __name__ == "__main__":

@@ -24,22 +24,20 @@ ten to forty of its dearer sweeps at all temperatures. Time: two minutes on two 
 """
 
 import argparse
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from rbm_parts import transitions
+from study_parts import command
 
-from mcgen import checks, enumeration, hdf5, ising, rbm, report, results, rng, stats
-from mcgen.errors import McgenError, StatisticsWarning
+from mcgen import checks, enumeration, ising, rbm, report, rng, stats
+from mcgen.errors import StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.evaluation import exact_mode_balance, mode_balance
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 FULL = {"shape": [3, 4], "temperatures": [1.0, 1.5, 2.0, 2.269, 2.5, 3.0, 4.0], "chains": 128, "draws": 4000}
@@ -76,25 +74,15 @@ class Machine(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--shape", type=int, nargs="+", default=None, help=f"sites along each axis (default: {FULL['shape']})")
     add("--temperatures", type=float, nargs="+", default=None, help=f"(default: {FULL['temperatures']})")
     add("--hidden", type=int, default=None, help="hidden units (default: as many as sites)")
     add("--chains", type=int, default=None, help=f"Markov chains (default: {FULL['chains']})")
     add("--draws", type=int, default=None, help=f"sweeps of each chain, all kept (default: {FULL['draws']})")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="compare_rbm_samplers.h5", help="HDF5 file of models and results")
-    add("--figure", default="compare_rbm_samplers.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "compare_rbm_samplers", "of models and results")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def fit(lattice: ising.Ising, temperature: float, n_hidden: int, seed: int) -> tuple[rbm.RBM, float]:
@@ -176,6 +164,10 @@ def table(machines: list[Machine], n_draws: int) -> str:
             cells += [f"{1e6 * one.seconds_per_sweep:.3g}", rate, str(one.below), f"{machine.below:.4f}"]
             cells.append(str(one.changing_chains))
             lines.append(" ".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, columns, strict=True)))
+    lines += [
+        "",
+        f"> {n_draws}: chains of {n_draws} draws are not ten times as long as the time, and too short to tell it",
+    ]
     return "\n".join(lines)
 
 
@@ -186,14 +178,10 @@ def is_stuck(time_found: stats.Estimate, n_draws: int) -> bool:
 
 def save(arguments: argparse.Namespace, machines: list[Machine], status: str) -> None:
     """Models by temperature, and a group of numbers for each sampler."""
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments), status)
+    with command.new_file(arguments.output, vars(arguments), status) as file:
         scale = {"temperature": np.array([one.temperature for one in machines])}
         group = Group(file, "models", "temperature")
-        for name, dimensions in (
-            ("weights", ("visible", "hidden")), ("visible_bias", ("visible",)), ("hidden_bias", ("hidden",)),
-        ):  # fmt: skip
-            group.add(name, dimensions, [getattr(one.model, name) for one in machines])
+        command.add_parameters(group, [one.model for one in machines])
         group.add("kl_divergence", (), [one.kl_divergence for one in machines])
         group.add("below_exact", (), [one.below for one in machines])
         group.close(scale)
@@ -201,12 +189,10 @@ def save(arguments: argparse.Namespace, machines: list[Machine], status: str) ->
             group = Group(file, method, "temperature")
             mine = [machine.found[k] for machine in machines]
             for number, name in enumerate(OBSERVABLES):
-                group.add(f"time_{name}", (), [one.times[number].value for one in mine])
-                group.add(f"time_{name}_error", (), [one.times[number].error for one in mine])
+                command.add_estimates(group, f"time_{name}", [one.times[number] for one in mine])
                 group.add(f"time_{name}_exact", (), [one.exact_times[number] for one in mine])
             group.add("seconds_per_sweep", (), [one.seconds_per_sweep for one in mine])
-            group.add("below", (), [one.below.value for one in mine])
-            group.add("below_error", (), [one.below.error for one in mine])
+            command.add_estimates(group, "below", [one.below for one in mine])
             group.add("changing_chains", (), [one.changing_chains for one in mine])
             group.close(scale)
 
@@ -251,41 +237,28 @@ def draw(path: str, machines: list[Machine], n_draws: int) -> None:
     report.save_figure(figure, path, dpi=110)
 
 
-def run(arguments: argparse.Namespace) -> bool:
-    """Fit, sample, compare and write; whether Ctrl-C left out temperatures."""
+def run(arguments: argparse.Namespace) -> str:
+    """Fit, sample, compare and write; returns whether the run is complete."""
+    checks.integer("--chains", arguments.chains, 2 * GROUPS)
+    checks.integer("--draws", arguments.draws, 20)
+    for temperature in arguments.temperatures:
+        checks.positive("--temperatures", temperature)
     lattice = ising.Ising(tuple(arguments.shape))
     transitions.check_units(lattice.n_sites, arguments.hidden or lattice.n_sites)
     with progress(len(METHODS) * len(arguments.temperatures), "sampling", True) as bar:
         machines, interrupted = until_interrupted(
             lambda k: examine(lattice, k, arguments, bar.update), len(arguments.temperatures)
         )
-    save(arguments, machines, "interrupted" if interrupted else "complete")
+    status = command.status_of(interrupted)
+    save(arguments, machines, status)
     print(table(machines, arguments.draws))
     draw(arguments.figure, machines, arguments.draws)
-    return interrupted
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        checks.integer("--chains", arguments.chains, 2 * GROUPS)
-        checks.integer("--draws", arguments.draws, 20)
-        for temperature in arguments.temperatures:
-            checks.positive("--temperatures", temperature)
-        interrupted = run(arguments)
-    except McgenError as error:
-        print(f"compare_rbm_samplers: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("compare_rbm_samplers: interrupted before the first model was done; nothing was written", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    return command.run("compare_rbm_samplers", parse(argv), run, "before the first model was done")
 
 
 if __name__ == "__main__":

@@ -22,18 +22,14 @@ steeply within a few hundredths of T_c = 2.269. Time: a quarter of a minute.
 """
 
 import argparse
-import sys
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from study_parts import command
 from vae_parts.images import tiles
 
-from mcgen import checks, hdf5, ising, report, results, rng, stats, vae
-from mcgen.errors import McgenError
-from mcgen.results.files import sign
+from mcgen import checks, ising, report, rng, stats, vae
 from mcgen.results.groups import Group
 from mcgen.results.saving import write_study
 from mcgen.results.study import as_study
@@ -73,9 +69,7 @@ class Found(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     words = {
         "length": "L of the L x L torus",
@@ -88,16 +82,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         add(f"--{name}", type=int, default=None, help=f"{text} (default: {FULL[name]})")
     add("--latent", type=int, default=1, help="latents of the VAE")
     add("--hidden", type=int, default=100, help="width of the hidden layer of encoder and decoder")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="explore_latent_space.h5", help="HDF5 file of the model and all that was measured")
-    add("--figure", default="explore_latent_space.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "explore_latent_space", "of the model and all that was measured")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def draw_rows(lattice: ising.Ising, temperatures: np.ndarray, arguments: argparse.Namespace) -> tuple[Rows, Rows]:
@@ -195,16 +181,14 @@ def save(
     curves: dict,
     energies: list,
     temperatures: np.ndarray,
+    status: str,
 ) -> None:
     """The model with its training, as every file of models has it, and groups of what was measured."""
-    status = "interrupted" if fit.interrupted else "complete"
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments), status)
+    with command.new_file(arguments.output, vars(arguments), status) as file:
         write_study(file, as_study(fit))
         group = Group(file, "by_temperature", "temperature")
         for name, curve in (curves | {"energy": [one for one, _ in energies]}).items():
-            group.add(name.replace(" ", "_"), (), [one.value for one in curve])
-            group.add(f"{name.replace(' ', '_')}_error", (), [one.error for one in curve])
+            command.add_estimates(group, name.replace(" ", "_"), curve)
         group.add("energy_exact", (), [exact for _, exact in energies])
         group.close({"temperature": temperatures})
         for one in found:
@@ -257,8 +241,14 @@ def draw(
     report.save_figure(figure, path, dpi=110)
 
 
-def run(arguments: argparse.Namespace) -> bool:
-    """Draw, learn, measure and write; whether Ctrl-C cut the training short: what is learned by then is measured."""
+def run(arguments: argparse.Namespace) -> str:
+    """Draw, learn, measure and write; returns whether the run is complete.
+
+    What is learned when Ctrl-C cuts the training short is measured.
+    """
+    least_of = {"length": 3, "temperatures": 5, "chains": 4, "draws": 1, "epochs": 1, "latent": 1, "hidden": 1}
+    for name, least in least_of.items():
+        checks.integer(f"--{name}", getattr(arguments, name), least)
     lattice = ising.Ising((arguments.length, arguments.length))
     temperatures = np.linspace(LOWEST, HIGHEST, arguments.temperatures)
     train, test = draw_rows(lattice, temperatures, arguments)
@@ -280,32 +270,16 @@ def run(arguments: argparse.Namespace) -> bool:
     }
     exact = [ising.exact.thermodynamics(lattice, t, method="kaufman").energy / lattice.n_sites for t in temperatures]
     energies = list(zip(by_temperature(test.energy, test), exact, strict=True))
-    save(arguments, fit, found, curves, energies, temperatures)
+    status = command.status_of(fit.interrupted)
+    save(arguments, fit, found, curves, energies, temperatures, status)
     print("\n" + table(found, curves, energies, temperatures))
     draw(arguments.figure, fit, found, curves, train, test, arguments.length)
-    return fit.interrupted
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        least_of = {"length": 3, "temperatures": 5, "chains": 4, "draws": 1, "epochs": 1, "latent": 1, "hidden": 1}
-        for name, least in least_of.items():
-            checks.integer(f"--{name}", getattr(arguments, name), least)
-        interrupted = run(arguments)
-    except McgenError as error:
-        print(f"explore_latent_space: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("explore_latent_space: interrupted before there was a model; nothing was written", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    return command.run("explore_latent_space", parse(argv), run, "before there was a model")
 
 
 if __name__ == "__main__":

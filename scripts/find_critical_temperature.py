@@ -25,21 +25,18 @@ cores; Ctrl-C keeps the sizes that are done.
 import argparse
 import itertools
 import math
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from ising_parts.finite_size import Collapse, Crossing, collapse, crossing
 from matplotlib.figure import Figure
 from scipy.stats import chi2
+from study_parts import command
 
-from mcgen import checks, hdf5, ising, observables, report, results, reweighting, rng, stats
-from mcgen.errors import InputError, McgenError
+from mcgen import checks, ising, observables, report, reweighting, rng, stats
+from mcgen.errors import InputError
 from mcgen.progress import progress, until_interrupted
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 FULL = {"sizes": [16, 32, 64, 128], "chains": 32, "draws": 1500}
@@ -78,9 +75,7 @@ class Size(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--sizes", type=int, nargs="+", default=None, help=f"L of the lattices (default: {FULL['sizes']})")
     add("--center", type=float, default=2.27, help="temperature in the middle, a first guess of T_c")
@@ -88,16 +83,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--temperatures", type=int, default=7, help="temperatures of each size")
     add("--chains", type=int, default=None, help=f"Markov chains (default: {FULL['chains']})")
     add("--draws", type=int, default=None, help=f"draws of each chain (default: {FULL['draws']})")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="find_critical_temperature.h5", help="HDF5 file of all averages and fits")
-    add("--figure", default="find_critical_temperature.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "find_critical_temperature", "of all averages and fits")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -213,8 +200,7 @@ def save(
     arguments: argparse.Namespace, sizes: list[Size], crossed: list[Crossing], fits: dict[str, Collapse], status: str
 ) -> None:
     """A group for each size, one for the crossings by the smaller size, and one for each fit."""
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments), status)
+    with command.new_file(arguments.output, vars(arguments), status) as file:
         for size in sizes:
             group = Group(file, f"size_{size.length}", "temperature")
             for name in COLUMNS:
@@ -224,8 +210,7 @@ def save(
             group.close({"temperature": size.temperatures})
         group = Group(file, "crossings", "size")
         for name in Crossing._fields:
-            group.add(name, (), [getattr(one, name).value for one in crossed])
-            group.add(f"{name}_error", (), [getattr(one, name).error for one in crossed])
+            command.add_estimates(group, name, [getattr(one, name) for one in crossed])
         group.close({"size": np.array([size.length for size in sizes[:-1]])})
         for name, fit in fits.items():
             attributes = file.create_group(f"collapse_{name}").attrs
@@ -285,8 +270,9 @@ def draw(path: str, sizes: list[Size], crossed: list[Crossing], fits: dict[str, 
     report.save_figure(figure, path, dpi=110)
 
 
-def run(arguments: argparse.Namespace) -> bool:
-    """Draw, fit, write; whether Ctrl-C left out sizes."""
+def run(arguments: argparse.Namespace) -> str:
+    """Draw, fit, write; returns whether the run is complete."""
+    check(arguments)
     work = arguments.temperatures * sum(length**2 for length in arguments.sizes)
     with progress(work, "sampling", True) as bar:
         sizes, interrupted = until_interrupted(
@@ -296,32 +282,16 @@ def run(arguments: argparse.Namespace) -> bool:
     if len(sizes) < 3:
         raise KeyboardInterrupt
     crossed, fits = crossings(sizes), collapses(sizes, arguments.center)
-    save(arguments, sizes, crossed, fits, "interrupted" if interrupted else "complete")
+    status = command.status_of(interrupted)
+    save(arguments, sizes, crossed, fits, status)
     print(table(sizes, crossed, fits))
     draw(arguments.figure, sizes, crossed, fits)
-    return interrupted
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        check(arguments)
-        interrupted = run(arguments)
-    except McgenError as error:
-        print(f"find_critical_temperature: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "find_critical_temperature: interrupted before three sizes were done; nothing was written", file=sys.stderr
-        )
-        return 130
-    seconds = time.monotonic() - start
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    return command.run("find_critical_temperature", parse(argv), run, "before three sizes were done")
 
 
 if __name__ == "__main__":

@@ -23,13 +23,11 @@ Time: four minutes on one core.
 """
 
 import argparse
-import sys
-import time
 
 import numpy as np
+from study_parts import command
 
 from mcgen import checks, evaluation, ising, rbm, report, results, rng, stats
-from mcgen.errors import McgenError
 
 # Of the start: the weight between a site and its hidden unit, and the standard deviation of all others.
 OWN_SITE, SCALE = 1.5, 0.01
@@ -48,9 +46,7 @@ QUICK = {"rows": 5000, "steps": 5, "chains": 500, "draws": 20, "sweeps": 10, "ru
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--shape", type=int, nargs=2, default=[8, 8], help="sites along each axis of the lattice")
     add("--temperature", type=float, default=2.269, help="in units of J")
@@ -66,16 +62,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         add(f"--{name}", type=int, default=None, help=f"{text} (default: {FULL[name]})")
     add("--epochs", type=int, default=4, help="passes through the data by contrastive divergence")
     add("--device", default="cpu", help="cpu or cuda")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="learn_large_ising.h5", help="HDF5 file of model, training and results")
-    add("--figure", default="learn_large_ising.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "learn_large_ising", "of model, training and results")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def start_of_copies(shape: tuple[int, int], seed: int) -> rbm.RBM:
@@ -179,7 +167,7 @@ def table(study: results.Study) -> str:
     return "\n".join(lines)
 
 
-def run(arguments: argparse.Namespace, lattice: ising.Ising) -> tuple[results.Study, bool]:
+def learn(arguments: argparse.Namespace, lattice: ising.Ising) -> tuple[results.Study, bool]:
     """Draw, train, sample and compare; whether Ctrl-C cut the training short: what is learned by then is evaluated."""
     temperature = arguments.temperature
     seeds = [rng.derive(arguments.seed, k) for k in range(4)]
@@ -204,36 +192,25 @@ def run(arguments: argparse.Namespace, lattice: ising.Ising) -> tuple[results.St
     return study, trained.interrupted
 
 
+def run(arguments: argparse.Namespace) -> str:
+    """Learn, compare and write; returns whether the run is complete."""
+    for name in FULL | {"epochs": 1}:
+        checks.integer(f"--{name}", getattr(arguments, name), 2)
+    lattice = ising.Ising(tuple(arguments.shape))
+    print(
+        f"{lattice}, T = {arguments.temperature:g}, {lattice.n_sites} hidden units, seed {arguments.seed}", flush=True
+    )
+    study, interrupted = learn(arguments, lattice)
+    status = command.status_of(interrupted)
+    results.save(arguments.output, study, arguments.overwrite, vars(arguments), status)
+    print("\n" + table(study))
+    report.report(study, arguments.figure, arguments.overwrite)
+    return status
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name in FULL | {"epochs": 1}:
-            checks.integer(f"--{name}", getattr(arguments, name), 2)
-        lattice = ising.Ising(tuple(arguments.shape))
-        print(
-            f"{lattice}, T = {arguments.temperature:g}, {lattice.n_sites} hidden units, seed {arguments.seed}",
-            flush=True,
-        )
-        study, interrupted = run(arguments, lattice)
-        status = "interrupted" if interrupted else "complete"
-        results.save(arguments.output, study, arguments.overwrite, vars(arguments), status)
-        print("\n" + table(study))
-        report.report(study, arguments.figure, arguments.overwrite)
-    except McgenError as error:
-        print(f"learn_large_ising: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "learn_large_ising: interrupted before there was a model to compare; nothing was written", file=sys.stderr
-        )
-        return 130
-    seconds = time.monotonic() - start
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    return command.run("learn_large_ising", parse(argv), run, "before there was a model to compare")
 
 
 if __name__ == "__main__":

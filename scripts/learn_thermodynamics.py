@@ -23,20 +23,17 @@ Time: five minutes on two cores; Ctrl-C keeps what is done.
 """
 
 import argparse
-import sys
-import time
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from matplotlib.figure import Figure
+from study_parts import command
 
-from mcgen import checks, ising, observables, rbm, report, results, rng, stats
-from mcgen.errors import FileError, McgenError, StatisticsWarning
+from mcgen import checks, ising, observables, rbm, report, rng, stats
+from mcgen.errors import FileError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 TEMPERATURES = [1.0, 1.254, 1.508, 1.762, 2.016, 2.269, 2.524, 2.778, 3.032, 3.286, 3.54]
@@ -67,9 +64,7 @@ class Entry(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--lengths", type=int, nargs="+", default=None, help=f"L of the L x L tori (default: {FULL['lengths']})")
     add("--hidden", type=int, nargs="+", default=None, help=f"numbers of hidden units (default: {FULL['hidden']})")
@@ -77,16 +72,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--rows", type=int, default=None, help=f"configurations of each (default: {FULL['rows']})")
     add("--epochs", type=int, default=None, help=f"of each stage (default: {FULL['epochs']})")
     add("--published", default=None, help="folder of published tables to compare with")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="learn_thermodynamics.h5", help="HDF5 file of models and observables")
-    add("--figure", default="learn_thermodynamics.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "learn_thermodynamics", "of models and observables")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def read_published(folder: str | None) -> dict[tuple[int, int, float], dict[str, tuple[float, float]]]:
@@ -179,18 +166,13 @@ def table(entries: list[Entry], published: dict) -> str:
 
 def save(arguments: argparse.Namespace, entries: list[Entry], status: str) -> None:
     """A group for each lattice and number of hidden units, by temperature."""
-    with results.written_beside(Path(arguments.output)) as beside, h5py.File(beside, "w") as file:
-        sign(file, vars(arguments), status)
+    with command.new_file(arguments.output, vars(arguments), status) as file:
         for length, n_hidden in sorted({entry[:2] for entry in entries}):
             mine = [entry for entry in entries if entry[:2] == (length, n_hidden)]
             group = Group(file, f"size_{length}_hidden_{n_hidden}", "temperature")
-            for name, dimensions in (
-                ("weights", ("visible", "hidden")), ("visible_bias", ("visible",)), ("hidden_bias", ("hidden",)),
-            ):  # fmt: skip
-                group.add(name, dimensions, [getattr(one.model, name) for one in mine])
+            command.add_parameters(group, [one.model for one in mine])
             for name in OBSERVABLES:
-                group.add(name, (), [one.values[name].value for one in mine])
-                group.add(f"{name}_error", (), [one.values[name].error for one in mine])
+                command.add_estimates(group, name, [one.values[name] for one in mine])
                 group.add(f"{name}_exact", (), [one.exact[name] for one in mine])
             group.add("kl_divergence", (), [one.kl_divergence for one in mine])
             group.close({"temperature": np.array([one.temperature for one in mine])})
@@ -221,8 +203,18 @@ def draw(path: str, entries: list[Entry], published: dict) -> None:
     report.save_figure(figure, path, dpi=110)
 
 
-def run(arguments: argparse.Namespace, published: dict) -> bool:
-    """Learn all, compare and write; whether Ctrl-C left out models."""
+def run(arguments: argparse.Namespace) -> str:
+    """Learn all, compare and write; returns whether the run is complete."""
+    for name, least in {"lengths": 2, "hidden": 1}.items():
+        for value in getattr(arguments, name):
+            checks.integer(f"--{name}", value, least)
+    for temperature in arguments.temperatures:
+        checks.positive("--temperatures", temperature)
+    checks.integer("--rows", arguments.rows, 100)
+    checks.integer("--epochs", arguments.epochs, 1)
+    for length in arguments.lengths:  # whether exact values and draws reach so far
+        ising.exact.sample(ising.Ising((length, length)), 2.0, 1, seed=0)
+    published = read_published(arguments.published)
     # Temperatures come last: what is there after Ctrl-C is of all sizes.
     places = [
         (length, n_hidden, temperature)
@@ -238,38 +230,16 @@ def run(arguments: argparse.Namespace, published: dict) -> bool:
             return entry
 
         entries, interrupted = until_interrupted(work, len(places))
-    save(arguments, entries, "interrupted" if interrupted else "complete")
+    status = command.status_of(interrupted)
+    save(arguments, entries, status)
     print(table(entries, published))
     draw(arguments.figure, entries, published)
-    return interrupted
+    return status
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name, least in {"lengths": 2, "hidden": 1}.items():
-            for value in getattr(arguments, name):
-                checks.integer(f"--{name}", value, least)
-        for temperature in arguments.temperatures:
-            checks.positive("--temperatures", temperature)
-        checks.integer("--rows", arguments.rows, 100)
-        checks.integer("--epochs", arguments.epochs, 1)
-        for length in arguments.lengths:  # whether exact values and draws reach so far
-            ising.exact.sample(ising.Ising((length, length)), 2.0, 1, seed=0)
-        interrupted = run(arguments, read_published(arguments.published))
-    except McgenError as error:
-        print(f"learn_thermodynamics: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("learn_thermodynamics: interrupted before the first model was done; nothing was written", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    return command.run("learn_thermodynamics", parse(argv), run, "before the first model was done")
 
 
 if __name__ == "__main__":

@@ -19,20 +19,19 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from rbm_parts.patterns import bars_and_stripes
 from scipy.stats import binom, norm
+from study_parts import command
 
-from mcgen import checks, evaluation, hdf5, ising, rbm, report, results, rng
+from mcgen import checks, evaluation, ising, rbm, report, results, rng
 from mcgen.errors import McgenError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.partition import ais, sandwich
 from mcgen.rbm.partition.bridge import bar, mbar
 from mcgen.rbm.partition.integration import thermodynamic_integration
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 # Numbers of units; epochs and rows of the trainings; work of the estimates.
@@ -166,8 +165,7 @@ def table(methods: list[str], columns: dict[str, np.ndarray]) -> tuple[str, int]
 
 def save(arguments: argparse.Namespace, names: list[str], columns: dict[str, np.ndarray], status: str) -> None:
     """One entry for each model: the exact values, and everything that was estimated."""
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments) | {"names": names}, status)
+    with command.new_file(arguments.output, vars(arguments) | {"names": names}, status) as file:
         for group, its in (("exact", ("log_partition",)), ("observables", columns.keys() - {"log_partition"})):
             group = Group(file, group, "entry")
             for name in sorted(its):

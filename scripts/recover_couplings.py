@@ -20,19 +20,16 @@ minutes on one core; Ctrl-C keeps the fits that are done.
 """
 
 import argparse
-import sys
-import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from study_parts import command
 
-from mcgen import checks, enumeration, hdf5, ising, rbm, report, results, rng, stats
-from mcgen.errors import InputError, McgenError
+from mcgen import checks, enumeration, ising, rbm, report, rng, stats
+from mcgen.errors import InputError
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.evaluation import effective_couplings
-from mcgen.results.files import sign
 from mcgen.results.groups import Group
 
 FULL = {"shape": [4, 4], "rows": [1000, 10_000, 100_000], "repeats": 5, "iterations": 400}
@@ -70,9 +67,7 @@ class Fit(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--shape", type=int, nargs="+", default=None, help=f"sites along each axis (default: {FULL['shape']})")
     add("--rows", type=int, nargs="+", default=None, help=f"rows of data (default: {FULL['rows']})")
@@ -81,16 +76,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--temperature", type=float, nargs=2, default=[2.0, 3.0], help="of the glass and of the ferromagnet")
     add("--hidden", type=int, default=16, help="hidden units")
     add("--penalty", type=float, default=3.0, help="l2 times the number of rows")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1, of the glass, the data and the starts")
-    add("--quick", action="store_true", help="other defaults, to try the script")
-    add("--output", default="recover_couplings.h5", help="HDF5 file of all couplings")
-    add("--figure", default="recover_couplings.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    for name, value in (QUICK if arguments.quick else FULL).items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    return arguments
+    command.add_common(parser, "recover_couplings", "of all couplings", ", of the glass, the data and the starts")
+    return command.parsed(parser, argv, FULL, QUICK)
 
 
 def systems(arguments: argparse.Namespace) -> list[System]:
@@ -194,8 +181,7 @@ def table(found: list[System], rows: list[int], fits: list[Fit]) -> str:
 def save(arguments: argparse.Namespace, found: list[System], fits: list[Fit], status: str) -> None:
     """A group for each system: its couplings, its floor, and what was read from every fit, by rows and repeat."""
     dimensions = {"fields": ("site",), "pairs": ("pair",), "largest_three_body": (), "kl_divergence": ()}
-    with results.written_beside(Path(arguments.output)) as beside, hdf5.NewFile(beside) as file:
-        sign(file, vars(arguments), status)
+    with command.new_file(arguments.output, vars(arguments), status) as file:
         for k, system in enumerate(found):
             group = Group(file, system.name.replace("+-", "").replace(" ", "_"))
             group.hdf.attrs["temperature"] = system.temperature
@@ -253,49 +239,41 @@ def draw(path: str, found: list[System], rows: list[int], fits: list[Fit]) -> No
     report.save_figure(figure, path, dpi=110)
 
 
+def run(arguments: argparse.Namespace) -> str:
+    """Fit, compare and write; returns whether the run is complete."""
+    for name in ("repeats", "hidden", "iterations"):
+        checks.integer(f"--{name}", getattr(arguments, name), 1)
+    checks.not_negative("--penalty", arguments.penalty)
+    for n_rows in arguments.rows:
+        checks.integer("--rows", n_rows, 2)
+    found = systems(arguments)
+    # Repeats come last: what is there after Ctrl-C is of all systems and sizes.
+    n_rows, n_systems = len(arguments.rows), len(found)
+    places = [(k, m, r) for r in range(arguments.repeats) for m in range(n_rows) for k in range(n_systems)]
+    with progress(len(places), "fits", True) as bar:
+
+        def work(number: int) -> Fit:
+            k, m, r = places[number]
+            seed = rng.derive(arguments.seed, (r * n_rows + m) * n_systems + k)
+            one = fit(found[k], arguments.rows[m], arguments, seed, places[number])
+            bar.update(1)
+            return one
+
+        fits, interrupted = until_interrupted(work, len(places), lambda one: one.interrupted)
+    # A fit that Ctrl-C cut short is not at its maximum.
+    fits = [one for one in fits if not one.interrupted]
+    if not fits:
+        raise KeyboardInterrupt
+    status = command.status_of(interrupted)
+    save(arguments, found, fits, status)
+    print(table(found, arguments.rows, fits))
+    draw(arguments.figure, found, arguments.rows, fits)
+    return f"{status}: {len(fits)} of {len(places)} fits" if interrupted else status
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name in ("repeats", "hidden", "iterations"):
-            checks.integer(f"--{name}", getattr(arguments, name), 1)
-        checks.not_negative("--penalty", arguments.penalty)
-        for n_rows in arguments.rows:
-            checks.integer("--rows", n_rows, 2)
-        found = systems(arguments)
-        # Repeats come last: what is there after Ctrl-C is of all systems and sizes.
-        n_rows, n_systems = len(arguments.rows), len(found)
-        places = [(k, m, r) for r in range(arguments.repeats) for m in range(n_rows) for k in range(n_systems)]
-        with progress(len(places), "fits", True) as bar:
-
-            def work(number: int) -> Fit:
-                k, m, r = places[number]
-                seed = rng.derive(arguments.seed, (r * n_rows + m) * n_systems + k)
-                one = fit(found[k], arguments.rows[m], arguments, seed, places[number])
-                bar.update(1)
-                return one
-
-            fits, interrupted = until_interrupted(work, len(places), lambda one: one.interrupted)
-        # A fit that Ctrl-C cut short is not at its maximum.
-        fits = [one for one in fits if not one.interrupted]
-        if not fits:
-            raise KeyboardInterrupt
-        save(arguments, found, fits, "interrupted" if interrupted else "complete")
-        print(table(found, arguments.rows, fits))
-        draw(arguments.figure, found, arguments.rows, fits)
-    except McgenError as error:
-        print(f"recover_couplings: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("recover_couplings: interrupted before the first fit was done; nothing was written", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    done = f", interrupted: {len(fits)} of {len(places)} fits" * interrupted
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s{done}")
-    return 130 if interrupted else 0
+    return command.run("recover_couplings", parse(argv), run, "before the first fit was done")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Reads HDF5 files on behalf of another process: run as a program by `mcgen.hdf5`, not imported by it.
+"""Reads HDF5 files on behalf of another process: run as a program by `mcgen.hdf5`.
+
+Of it, others import only what both sides of the pipe have to agree on.
 
 The HDF5 library may crash or loop without end on a damaged file. So each file is opened by a process of its own, forked
 from this one, which has loaded the library and never opens a file itself; where the system cannot fork, this one opens

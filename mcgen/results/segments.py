@@ -23,9 +23,10 @@ import numpy as np
 
 from mcgen import hdf5
 from mcgen.errors import FileError
+from mcgen.hdf5.server import HERE
 from mcgen.results.files import BYTES_TO_FINISH
 from mcgen.results.groups import NUMBER_FILTERS, Group, chunk_shape
-from mcgen.results.sources import HERE, escaped
+from mcgen.results.sources import escaped
 
 CURRENT, COMING, JOINED = "current.h5", "coming.h5", "joined.h5"
 # So many segments become one, unless one of them is as large as that.

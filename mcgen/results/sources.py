@@ -1,11 +1,9 @@
 """The files that virtual datasets refer to: those of the ranks of a run, and the draws of a run that has not ended.
 
-HDF5 opens a file whose sources are gone, and reads zeros and NaN in their place; so it is looked at them first.
+HDF5 opens a file whose sources are gone, and reads zeros and NaN in their place; so they are looked at first.
 """
 
 from collections.abc import Iterator, Mapping
-
-HERE = "."  # a source in the file itself
 
 
 def escaped(name: str) -> str:

@@ -10,8 +10,7 @@ rng = _cpu.formulas("mcgen.rng.formulas")
 
 @_cpu.kernel
 def fill_words(words, first_chain, step, purpose, key0, key1):
-    """Fill words[chain, unit] (uint32, modified) from the counters (unit // 4, step, first_chain + chain,
-    purpose).
+    """Fill words[chain, unit] (uint32, modified) from counters (unit // 4, step, first_chain + chain, purpose).
 
     One thread takes one chain at a time.
     """

@@ -8,8 +8,7 @@ rng = _cuda.formulas("mcgen.rng.formulas")
 
 @_cuda.kernel
 def fill_words(words, first_chain, step, purpose, key0, key1):
-    """Fill words[chain, unit] (uint32, modified) from the counters (unit // 4, step, first_chain + chain,
-    purpose).
+    """Fill words[chain, unit] (uint32, modified) from counters (unit // 4, step, first_chain + chain, purpose).
 
     One lane takes one chain.
     """
