@@ -1,5 +1,6 @@
 """The studies of log Z: small runs, their files, what they count, and Ctrl-C."""
 
+import dataclasses
 from importlib import import_module
 
 import numpy as np
@@ -115,3 +116,14 @@ def test_models_along_a_training_are_those_of_one_training():
     at_once = compare.models(4, rows, [5], seed=3)
     assert np.array_equal(apart[2].weights, at_once[0].weights)
     assert not np.array_equal(apart[1].weights, apart[2].weights)
+
+
+def test_deviations_are_in_units_of_the_errors():
+    compare = import_module("compare_log_partition")
+    exact, table = 10.0, ((10.2, 0.1), (9.7, 0.1), (10.0, 0.3))
+    model = rbm.RBM.random(4, 3, seed=1)
+    one = compare.log_partition(model, "ais", seed=1, n_runs=40, n_temperatures=20)
+    found = [dataclasses.replace(one, value=value, error=error) for value, error in table]
+    cases = [compare.Case(3, 0, exact, {"ais": estimate}, {"ais": 1.0}) for estimate in found]
+    assert compare.deviations(cases, "ais") == pytest.approx([2.0, -3.0, 0.0])
+    assert compare.rms(np.array([2.0, -3.0, 0.0])) == pytest.approx((13 / 3) ** 0.5)

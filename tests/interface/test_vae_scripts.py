@@ -422,3 +422,15 @@ def test_three_models_of_the_same_configurations(tmp_path, monkeypatch, capsys):
         truth @ ((2 * spins * np.roll(spins, 1, 2)).sum((1, 2)) + (spins * np.roll(spins, 1, 1)).sum((1, 2))) / 18
     )
     assert (tmp_path / "compare_generative_models.png").stat().st_size > 20_000
+
+
+def test_errors_by_temperature_are_those_of_chains():
+    script = import_module("explore_latent_space")
+    values = np.array([1.0, 3.0, 5.0, 7.0, 2.0, 2.0, 2.0, 8.0])  # two draws of each of two chains at each temperature
+    temperature = np.repeat([1.5, 3.0], 4)
+    rows = script.Rows(np.empty((8, 4)), temperature, np.repeat(np.arange(4), 2), values, values)
+    cold, warm = script.by_temperature(values, rows)
+    assert (cold.value, warm.value) == (4.0, 3.5)
+    assert cold.error == pytest.approx(2.0)  # chains of 2 and 6: sqrt(8 / 2)
+    assert warm.error == pytest.approx(1.5)  # chains of 2 and 5
+    assert cold.effective_sample_size == 2
