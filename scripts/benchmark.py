@@ -1,23 +1,26 @@
-"""How fast mcgen is: each piece of work against peers or against what the machine can do at most, in one run.
+"""How fast mcgen is: each piece of work against peers and against what the machine can do at most, in one run.
 
 Question: how many times faster than what else can be installed, how far from the limit of the arithmetic, and which
 sampler is the quickest at the critical point?
 Parts: sums and scaling (RBMs against rbms 0.5), lattices (exact answers), sampling (updates of spins against
 dwave-samplers, OpenJij, PyTorch and a plain loop, and what an independent configuration costs), rbm (sweeps of RBMs
-against their matrix products alone, PyTorch, rbms, scikit-learn and NumPy, and what an effective sample costs), vae
-(steps of training of variational autoencoders against their matrix products alone and PyTorch), learning (updates of
-RBMs and annealed importance sampling, against the products, rbms and scikit-learn), ranks (one and two processes that
+against their matrix products alone, PyTorch, rbms, scikit-learn and NumPy, and what an effective sample costs),
+learning (updates of RBMs and annealed importance sampling, against the products, rbms and scikit-learn), vae (steps of
+training of variational autoencoders against their matrix products alone and PyTorch), ranks (one and two processes that
 share work out by MPI). The files in benchmark_parts say what is compared with what, and what the limits are.
 Expected: on two cores with AVX-512, some 500 times rbms at 784 x 20, and two thirds of the limit or more.
-Time: some two minutes with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
+Time: QUICKTIME with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
 peer's of the sums (and 8 GB of memory for it).
 
     python scripts/benchmark.py --quick
     pip install '.[bench]' && python scripts/benchmark.py --output benchmark.json
     python scripts/benchmark.py --parts learning --images train.amat valid.amat test.amat
     python scripts/benchmark.py --device cuda --output benchmark-gpu.json
+    python scripts/benchmark.py --show benchmark.json
 
-Times are medians of several runs after a warm-up, in seconds, with the quartiles in the JSON.
+A line is one piece of work: its time, what part of it the limit would take (the multiply-adds, random bits or matrix
+products alone, on the same cores), and times of peers over that of mcgen. Times are medians of several runs after a
+warm-up, with the quartiles in the JSON.
 Of PyTorch, the build for processors alone (from download.pytorch.org/whl/cpu) is enough and small.
 """
 
@@ -30,12 +33,16 @@ from importlib import metadata
 from pathlib import Path
 
 import numba
-from benchmark_parts import learning, ranks, table, vae_steps
+from benchmark_parts import table
 from benchmark_parts.lattices import lattices
+from benchmark_parts.learning import learning
 from benchmark_parts.measuring import installed
+from benchmark_parts.products import kernel_families
+from benchmark_parts.ranks import ranks
 from benchmark_parts.rbm_sweeps import rbm
 from benchmark_parts.sampling import sampling
 from benchmark_parts.sums import scaling, sums
+from benchmark_parts.vae_steps import vae
 
 from mcgen import backend
 
@@ -45,13 +52,14 @@ PARTS = {
     "lattices": lattices,
     "sampling": sampling,
     "rbm": rbm,
-    "learning": learning.learning,
-    "vae": vae_steps.vae,
-    "ranks": ranks.ranks,
+    "learning": learning,
+    "vae": vae,
+    "ranks": ranks,
 }
-# Parts that measure the processor alone, and the modules that print a part in columns of its own.
+# Parts that measure the processor alone.
 WITHOUT_DEVICE = ("vae", "ranks")
-PRINTED = {"learning": learning, "ranks": ranks, "vae": vae_steps}
+# All but what says little more than another part.
+USUAL = [part for part in PARTS if part != "scaling"]
 LIBRARIES = (
     *("mcgen", "numpy", "numba", "llvmlite", "scipy", "threadpoolctl"),
     *("rbms", "torch", "scikit-learn", "dwave-samplers", "openjij"),
@@ -65,16 +73,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="some two minutes: smaller work, no slow peers")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for mcgen's kernels")
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="what to measure")
+    parser.add_argument("--parts", nargs="+", default=USUAL, choices=list(PARTS), help="what to measure")
     parser.add_argument("--runs", type=int, default=7, help="runs of each piece of work (peers: at most 3)")
     parser.add_argument(
         "--images", nargs="+", default=[], metavar="PATH", help="for learning: TRAIN [[VALIDATION] TEST]"
     )
     parser.add_argument("--output", default=None, help="JSON file to write; parts in it that are not measured are kept")
+    parser.add_argument("--show", default=None, metavar="FILE", help="print the table of a JSON file; measure nothing")
     arguments = parser.parse_args(argv)
     if arguments.device != "cpu":
-        if arguments.parts == list(PARTS):
-            arguments.parts = [part for part in PARTS if part not in WITHOUT_DEVICE]
+        if arguments.parts == USUAL:
+            arguments.parts = [part for part in USUAL if part not in WITHOUT_DEVICE]
         for part in set(arguments.parts) & set(WITHOUT_DEVICE):
             parser.error(f"--parts {part} has no kernels for {arguments.device}; leave it out, or use --device cpu")
     if arguments.runs < 1:
@@ -105,6 +114,7 @@ def machine(device: str) -> dict:
         "device": backend.target(device).describe(),
         "platform": platform.platform(),
         "python": platform.python_version(),
+        "blas": kernel_families(),
         "libraries": {name: metadata.version(name) for name in LIBRARIES if installed(name)},
     }
 
@@ -112,20 +122,18 @@ def machine(device: str) -> dict:
 def main(argv: list[str] | None = None) -> int:
     """Measure, print the table, write the JSON: for each part the machine and the rows."""
     arguments = parse(argv)
+    if arguments.show:
+        print("\n".join(table.lines(json.loads(Path(arguments.show).read_text()))))
+        return 0
     output = Path(arguments.output) if arguments.output else None
     record = json.loads(output.read_text()) if output and output.exists() else {}
     where = machine(arguments.device)
-    print(f"{where['processor']} ({where['instructions']}), {where['threads']} threads; device {where['device']}")
-    print(f"{where['date']}, " + ", ".join(f"{name} {version}" for name, version in where["libraries"].items()))
-    above = None
+    print(f"{table.heading(where)}\n{table.HEADER}")
     for part in arguments.parts:
-        rows, printed = [], PRINTED.get(part, table)
+        rows = []
         for row in PARTS[part](arguments):
-            rows.append({"part": part} | row)
-            if printed.header(rows[-1]) != above:
-                above = printed.header(rows[-1])
-                print(above)
-            print(printed.line(rows[-1]), flush=True)
+            rows.append(row)
+            print(table.line(row), flush=True)
         record[part] = {"machine": where, "results": rows}
         if output:  # after every part: nothing is lost if the next one is stopped
             output.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,12 +1,11 @@
 """Contenders that take turns, so that whatever slows the machine down slows all of them down."""
 
 import functools
-import statistics
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from benchmark_parts.measuring import seconds, sweeps_in
+from benchmark_parts.measuring import seconds, summary, sweeps_in
 
 # Seconds of one look, what threads may run in it to count as asleep, and how long they are waited for at most.
 LOOK, ASLEEP, PATIENCE = 0.005, 0.001, 1.0
@@ -52,7 +51,7 @@ def take_turns(
                 more = seconds_more(run, lengths[key])
             times[key].append(more / lengths[key])
     return {
-        name: min((summary(form, times[name, form]) for form in listed), key=lambda one: one.seconds)
+        name: min((of_form(form, times[name, form]) for form in listed), key=lambda one: one.seconds)
         for name, listed in contenders.items()
     }
 
@@ -72,7 +71,7 @@ def seconds_more(run: Callable[[int], object], n_sweeps: int) -> float:
     return long - short
 
 
-def summary(form: str, times: list[float]) -> Quickest:
+def of_form(form: str, times: list[float]) -> Quickest:
     """Median and quartiles."""
-    low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
-    return Quickest(form, statistics.median(times), [low, high])
+    found = summary(times)
+    return Quickest(form, found["seconds"], found["quartiles"])

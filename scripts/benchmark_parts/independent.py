@@ -17,6 +17,7 @@ import numba
 import numpy as np
 
 from benchmark_parts.measuring import measure, sweeps_in
+from benchmark_parts.rows import row
 from mcgen import backend, ising, stats
 from mcgen.ising.bit_sliced.layout import layout
 from mcgen.ising.methods import CLUSTER, SINGLE_FLIP, make_walkers
@@ -45,12 +46,12 @@ def times(lattice: ising.Ising, method: str, n_chains: int, n_draws: int, thin: 
     )
     energy = np.concatenate([block.energy for block in blocks], axis=1)
     magnetization = np.concatenate([block.magnetization for block in blocks], axis=1)
-    row = {}
+    found = {}
     for name, series in (("energy", energy), ("abs_magnetization", np.abs(magnetization))):
         taus = thin * np.array([stats.integrated_time(group) for group in np.split(series, GROUPS)])
-        row[f"tau_{name}"] = float(taus.mean())
-        row[f"tau_{name}_error"] = float(taus.std(ddof=1) / math.sqrt(GROUPS))
-    return row
+        found[f"tau_{name}"] = float(taus.mean())
+        found[f"tau_{name}_error"] = float(taus.std(ddof=1) / math.sqrt(GROUPS))
+    return found
 
 
 def extrapolated(row: dict[str, float], ratio: float) -> dict[str, float | bool]:
@@ -59,7 +60,7 @@ def extrapolated(row: dict[str, float], ratio: float) -> dict[str, float | bool]
     return {name: row[name] * ratio**DYNAMIC_EXPONENT for name in names} | {"extrapolated": True}
 
 
-def seconds_per_sweep(lattice: ising.Ising, method: str, device: str, wanted: float, runs: int) -> float:
+def seconds_per_sweep(lattice: ising.Ising, method: str, device: str, wanted: float, runs: int) -> dict:
     """The time of a sweep of one chain where chains fill the machine."""
     threads = numba.get_num_threads() if device == "cpu" else 1024
     n_chains = 4 * threads * (1 if method in CLUSTER else layout(lattice).chains_per_group)
@@ -72,30 +73,37 @@ def seconds_per_sweep(lattice: ising.Ising, method: str, device: str, wanted: fl
         walkers.report()  # waits for a GPU
 
     n = sweeps_in(sweep, wanted)
-    return measure(lambda: sweep(n), runs)["seconds"] / (n * n_chains)
+    own, per = measure(lambda: sweep(n), runs), n * n_chains
+    return own | {"seconds": own["seconds"] / per, "quartiles": [time / per for time in own["quartiles"]]}
 
 
 def independent(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
-    """A row for each lattice and sampler, with `times_quickest`, its cost over that of the quickest on that lattice."""
+    """A row for each lattice: what the quickest sampler takes, the others beside it as peers."""
     methods = (*SINGLE_FLIP, *CLUSTER) if arguments.device == "cpu" else SINGLE_FLIP
     measured: dict[str, tuple[int, dict[str, float]]] = {}
     for length in LENGTHS_QUICK if arguments.quick else LENGTHS:
         lattice = ising.Ising((length, length))
-        rows = []
+        samplers = {}
         for method in methods:
-            row = {"work": f"independent configuration, {length} x {length}, {method}"}
             if method in SINGLE_FLIP and length > LARGEST_MEASURED:
                 last, known = measured[method]
-                row |= extrapolated(known, length / last)
+                found = extrapolated(known, length / last)
             else:
                 n_chains = N_CHAINS if length < LARGE else N_CHAINS_LARGE
                 n_draws = N_DRAWS_QUICK if arguments.quick else N_DRAWS
                 thin = max(1, length**2 // 64) if method in SINGLE_FLIP else 1
                 tau = times(lattice, method, n_chains, n_draws, thin, arguments.device)
-                row |= tau | {"extrapolated": False}
+                found = tau | {"extrapolated": False}
                 measured[method] = length, tau
-            row["seconds_per_sweep"] = seconds_per_sweep(lattice, method, arguments.device, wanted, arguments.runs)
-            tau = max(row["tau_abs_magnetization"], row.get("tau_energy", 0.0))
-            rows.append(row | {"seconds": tau * row["seconds_per_sweep"]})
-        quickest = min(row["seconds"] for row in rows)
-        yield from (row | {"times_quickest": row["seconds"] / quickest} for row in rows)
+            sweep = seconds_per_sweep(lattice, method, arguments.device, wanted, arguments.runs)
+            samplers[method] = of_sampler(found, sweep)
+        quickest = min(samplers, key=lambda method: samplers[method]["seconds"])
+        own = samplers.pop(quickest)
+        yield row(f"independent configuration, {length} x {length}, {quickest}", own, samplers)
+
+
+def of_sampler(found: dict, sweep: dict) -> dict:
+    """What an independent configuration takes, from the autocorrelation times and the time of a sweep."""
+    tau = max(found["tau_abs_magnetization"], found.get("tau_energy", 0.0))
+    times = {"seconds": tau * sweep["seconds"], "quartiles": [tau * time for time in sweep["quartiles"]]}
+    return times | {"runs": sweep["runs"], "seconds_per_sweep": sweep["seconds"]} | found

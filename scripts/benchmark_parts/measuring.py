@@ -11,9 +11,13 @@ from importlib import metadata
 def measure(work: Callable[[], object], runs: int) -> dict[str, float]:
     """Median and quartiles of the seconds that `work` takes, after one run that does not count."""
     work()
-    times = [seconds(work) for _ in range(runs)]
+    return summary([seconds(work) for _ in range(runs)])
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median and quartiles of several runs."""
     low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
-    return {"seconds": statistics.median(times), "quartiles": [low, high], "runs": runs}
+    return {"seconds": statistics.median(times), "quartiles": [low, high], "runs": len(times)}
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -8,7 +8,6 @@ here have no field, and no axis of length 2.
 
 import math
 from collections.abc import Callable
-from importlib import metadata
 
 import numba
 import numpy as np
@@ -120,11 +119,6 @@ def peers_for(lattice: ising.Ising, device: str) -> dict[str, Callable[..., Run]
 def package(name: str) -> str:
     """What is to be installed for a peer."""
     return name.split()[0]
-
-
-def title(name: str) -> str:
-    """The name of a peer with the version of its package."""
-    return f"{name} {metadata.version(package(name))}"
 
 
 def random_spins(n_chains: int, n_sites: int) -> np.ndarray:

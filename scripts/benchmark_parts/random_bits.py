@@ -3,6 +3,8 @@
 All else that an update takes, some 60 instructions for 512 spins, is not part of this limit.
 """
 
+import statistics
+
 import numba
 import numpy as np
 
@@ -33,14 +35,15 @@ def combine_random_bits(totals: np.ndarray, n: int, key0: int, key1: int) -> Non
         store(totals, _lanes.WORDS * group, total)
 
 
-def random_bits_peak(n: int = 1_000_000) -> float:
-    """Random bits a second that this processor makes in the way of the kernel, on all threads: the best of several."""
+def random_bit(n: int = 1_000_000) -> dict:
+    """Seconds of a random bit made in the way of the kernel, on all threads: the best of several is what limits."""
     threads = numba.get_num_threads()
     totals = np.empty((threads, _lanes.WORDS), np.uint64)
     arguments = np.uint64(1), np.uint64(2)
     combine_random_bits(totals, 1, *arguments)
-    best = min(seconds(lambda: combine_random_bits(totals, n, *arguments)) for _ in range(10))
-    return threads * n * DIGITS_OF_CHUNK * _lanes.BITS / best
+    n_bits = threads * n * DIGITS_OF_CHUNK * _lanes.BITS
+    times = [seconds(lambda: combine_random_bits(totals, n, *arguments)) / n_bits for _ in range(10)]
+    return {"seconds": min(times), "quartiles": [min(times), statistics.median(times)], "runs": len(times)}
 
 
 def bits_per_update(lattice: ising.Ising, method: str, states: np.ndarray) -> float:

@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark_parts import ranks_work as sizes
+from benchmark_parts.rows import row
 
 # Assumed, not measured: InfiniBand of 100 Gb/s with less than 1 us (Panda, The MVAPICH2 Project, SC'18), twice that
 # between two programs.
@@ -58,8 +59,8 @@ def transfers(name: str, times: int = 1) -> tuple[int, int]:
     return states + means + 4 * (sizes.N_VISIBLE * sizes.N_HIDDEN + sizes.N_VISIBLE), 4
 
 
-def seconds(name: str, n_ranks: int, times: int, wanted: float, runs: int) -> float:
-    """The median of a measurement on some ranks of one thread each."""
+def of_ranks(name: str, n_ranks: int, times: int, wanted: float, runs: int) -> dict:
+    """Median, quartiles and runs of a measurement on some ranks of one thread each."""
     python = [sys.executable, "-m", "benchmark_parts.ranks_work", name, str(times), str(wanted), str(runs)]
     environment = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [mpiexec(), "-n", str(n_ranks), *python]
@@ -88,34 +89,21 @@ def of_many(name: str, one: float, two: float) -> float:
 
 
 def ranks(arguments: argparse.Namespace) -> Iterator[dict]:
-    """One row for each kind of work."""
+    """Two rows for each kind of work: strong and weak scaling."""
     if mpiexec() is None or importlib.util.find_spec("mpi4py") is None:
         print("ranks: not measured, mpi4py or mpiexec are missing (pip install mpi4py mpich)", file=sys.stderr)
         return
     wanted = WANTED_QUICK if arguments.quick else WANTED
     runs = min(3, arguments.runs)
     for name, work in WORK.items():
-        one = seconds(name, 1, 1, wanted, runs)
-        strong, weak = seconds(name, 2, 1, wanted, runs), seconds(name, 2, 2, wanted, runs)
+        one, strong, weak = (of_ranks(name, *how, wanted, runs) for how in ((1, 1), (2, 1), (2, 2)))
         n_bytes, n_gathers = transfers(name)
-        yield {
-            "work": f"{name}: {work}", "seconds": one, "seconds_strong": strong, "seconds_weak": weak,
-            "efficiency_strong": one / (2 * strong), "efficiency_weak": one / weak, "bytes": n_bytes,
-            "gathers": n_gathers, "efficiency_of_many": of_many(name, one, strong), "runs": runs,
-            "latency_assumed": LATENCY, "bandwidth_assumed": BANDWIDTH,
+        more = {
+            "bytes": n_bytes, "gathers": n_gathers, "latency_assumed": LATENCY, "bandwidth_assumed": BANDWIDTH,
+            "efficiency_of_many": of_many(name, one["seconds"], strong["seconds"]),
         }  # fmt: skip
-
-
-def header(row: dict) -> str:
-    """The line above the rows."""
-    return (
-        f"{'work of one rank (strong: of all)':57} {'ms':>8} {'2 ranks: strong':>16} {'weak':>6} {'kB told':>9} "
-        f"{f'{MANY} on paper':>14}"
-    )
-
-
-def line(row: dict) -> str:
-    """One row of the table."""
-    strong, weak, many = (f"{row[f'efficiency_{name}']:.2f}" for name in ("strong", "weak", "of_many"))
-    kilobytes = row["bytes"] / 1e3
-    return f"{row['work']:57} {1e3 * row['seconds']:>8.3g} {strong:>16} {weak:>6} {kilobytes:>9.3g} {many:>14}"
+        yield row(
+            f"2 ranks: {work}", strong, limit="half of 1 rank's", limit_seconds=one["seconds"] / 2,
+            seconds_of_one=one["seconds"], **more,
+        )  # fmt: skip
+        yield row("2 ranks, each as much as that", weak, limit="1 rank's", limit_seconds=one["seconds"])

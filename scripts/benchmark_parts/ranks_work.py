@@ -1,16 +1,16 @@
-"""One rank of a measurement: `mpiexec -n N python -m benchmark_parts.ranks_work CASE TIMES WANTED RUNS` prints seconds.
+"""One rank of a measurement: `mpiexec -n N python -m benchmark_parts.ranks_work CASE TIMES WANTED RUNS` prints JSON.
 
 CASE is a name in CASES, TIMES how many times its size the work has, WANTED the seconds of each run.
 """
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 
+from benchmark_parts.measuring import summary
 from mcgen import backend, ising, optim, parallel, rbm
 from mcgen.ising.methods import make_walkers
 from mcgen.ising.tempering import TemperingWalkers
@@ -76,7 +76,7 @@ def seconds(world: World, run: Run, n: int) -> float:
 
 
 def main(name: str, times: str, wanted: str, runs: str) -> None:
-    """Measure, and print the median."""
+    """Measure, and print median and quartiles."""
     world = parallel.world()
     run = CASES[name](world, int(times))
     run(1)
@@ -85,7 +85,7 @@ def main(name: str, times: str, wanted: str, runs: str) -> None:
         n *= 2
     found = [seconds(world, run, n) / n for _ in range(int(runs))]
     if world.rank == 0:
-        print(json.dumps(statistics.median(found)))
+        print(json.dumps(summary(found)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmark_parts.alternating import take_turns
 from benchmark_parts.rbm_peers import mcgen_sweeps
+from benchmark_parts.rows import row
 from mcgen import ising, rbm, stats
 
 LENGTH, TEMPERATURE = 8, 3.0
@@ -43,28 +44,34 @@ def times(model: rbm.RBM, method: str, n_draws: int, device: str) -> dict[str, f
     """Autocorrelation times in sweeps, with errors."""
     thin = THIN[method]
     samples = rbm.sample(model, N_CHAINS, n_draws, thin, BURN_IN * thin, method, seed=2, device=device)
-    row = {}
+    found = {}
     for name, series in (("free_energy", samples.free_energy), ("visible_sum", samples.states.sum(axis=2, dtype=int))):
         taus = thin * np.array([stats.integrated_time(group) for group in np.split(series, GROUPS)])
-        row[f"tau_{name}"] = float(taus.mean())
-        row[f"tau_{name}_error"] = float(taus.std(ddof=1) / math.sqrt(GROUPS))
-    return row
+        found[f"tau_{name}"] = float(taus.mean())
+        found[f"tau_{name}_error"] = float(taus.std(ddof=1) / math.sqrt(GROUPS))
+    return found
 
 
 def effective(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
-    """A row for each sampler: what one effective sample costs, and how many times that of the quicker one."""
+    """One row: what an effective sample costs by the quicker sampler, the other beside it as a peer."""
     quick, device = arguments.quick, arguments.device
     model = machine_of(ising.Ising((LENGTH, LENGTH)), TEMPERATURE)
     n_chains = N_CHAINS_TIMED_QUICK if quick else N_CHAINS_TIMED
     timed = take_turns(
         {method: {method: mcgen_sweeps(model, n_chains, device, method)} for method in THIN}, wanted, arguments.runs
     )
-    rows = []
+    samplers = {}
     for method in THIN:
-        row = {"work": f"effective sample, {LENGTH} x {LENGTH} lattice at T = {TEMPERATURE:g}, {method}"}
-        row |= times(model, method, N_DRAWS_QUICK if quick else N_DRAWS, device)
-        row["seconds_per_sweep"] = timed[method].seconds / n_chains
-        row["seconds"] = max(row["tau_free_energy"], row["tau_visible_sum"]) * row["seconds_per_sweep"]
-        rows.append(row | {"per_second": 1.0 / row["seconds"], "unit": "effective samples/s"})
-    quickest = min(row["seconds"] for row in rows)
-    yield from (row | {"times_quickest": row["seconds"] / quickest} for row in rows)
+        found = times(model, method, N_DRAWS_QUICK if quick else N_DRAWS, device)
+        tau = max(found["tau_free_energy"], found["tau_visible_sum"])
+        samplers[method] = found | {
+            "seconds": tau * timed[method].seconds / n_chains,
+            "quartiles": [tau * time / n_chains for time in timed[method].quartiles],
+            "runs": arguments.runs,
+            "seconds_per_sweep": timed[method].seconds / n_chains,
+        }
+    quickest = min(samplers, key=lambda method: samplers[method]["seconds"])
+    own = samplers.pop(quickest)
+    yield row(
+        f"effective sample of an RBM, {LENGTH} x {LENGTH} lattice at T = {TEMPERATURE:g}, {quickest}", own, samplers
+    )

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark_parts.alternating import Quickest, take_turns
-from benchmark_parts.products import floors, kernel_families
+from benchmark_parts.alternating import take_turns
+from benchmark_parts.products import floors
 from benchmark_parts.rbm_effective import effective
 from benchmark_parts.rbm_peers import mcgen_sweeps, numpy_metropolis, peers_for
+from benchmark_parts.rows import of_turns, row
 from mcgen import rbm as machines
 
 # Seconds of sweeps in each run, in full and quick.
@@ -41,11 +42,10 @@ class Case(NamedTuple):
     n_chains: int
     visible_bias: float = 0.0
 
-    def row(self, sampler: str) -> dict:
-        """The columns that say what it is."""
+    def words(self) -> str:
+        """What it is, in a row of the table."""
         sparse = ", few units on" if self.visible_bias else ""
-        work = f"{sampler}, {self.n_visible} x {self.n_hidden}{sparse}, {self.n_chains} chains"
-        return {"work": work, "shape": [self.n_visible, self.n_hidden], "chains": self.n_chains}
+        return f"{self.n_visible} x {self.n_hidden}{sparse}, {self.n_chains} chains"
 
     def model(self) -> machines.RBM:
         """The machine, in float32."""
@@ -71,27 +71,14 @@ def cases(listed: tuple[Case, ...], quick: bool) -> list[Case]:
     return [case._replace(n_chains=case.n_chains // FEWER) for case in listed if case.n_visible <= LARGEST_QUICK]
 
 
-def timed(own: Quickest, runs: int) -> dict:
-    """The columns of mcgen's own time."""
-    return {"seconds": own.seconds, "quartiles": own.quartiles, "runs": runs}
-
-
 def gibbs(case: Case, device: str, wanted: float, runs: int) -> dict:
-    """A Gibbs sweep of all chains: `times_floor` is its time over that of the products, `ratios` those of peers."""
+    """A Gibbs sweep of all chains, against its products and peers."""
     model, n_chains = case.model(), case.n_chains
     contenders = {"mcgen": {"gibbs": mcgen_sweeps(model, n_chains, device, "gibbs")}}
     for name, forms in ({"floor": floors(device)} | peers_for(device)).items():
         contenders[name] = {form.__name__: form(model, n_chains, device) for form in forms}
     quickest = take_turns({name: forms for name, forms in contenders.items() if forms}, wanted, runs)
-    own = quickest.pop("mcgen")
-    row = case.row("Gibbs") | timed(own, runs)
-    if "floor" in quickest:
-        floor = quickest.pop("floor")
-        row |= {"floor": floor.form, "floor_seconds": floor.seconds, "times_floor": own.seconds / floor.seconds}
-    if device == "cpu":
-        row["blas"] = kernel_families()
-    row["peers"] = {name: peer._asdict() for name, peer in quickest.items()}
-    return row | {"ratios": {name: peer.seconds / own.seconds for name, peer in quickest.items()}}
+    return of_turns(f"Gibbs sweep, {case.words()}", quickest, runs)
 
 
 def metropolis(case: Case, device: str, wanted: float, runs: int) -> dict:
@@ -105,10 +92,8 @@ def metropolis(case: Case, device: str, wanted: float, runs: int) -> dict:
         wanted,
         runs,
     ).values()
-    row = case.row("Metropolis") | timed(own, runs)
-    row["seconds_per_proposal"] = own.seconds / (case.n_visible * n_chains)
-    row["peer_seconds_per_proposal"] = peer.seconds / n_chains
-    return row | {"ratios": {"numpy": row["peer_seconds_per_proposal"] / row["seconds_per_proposal"]}}
+    numpy = {"form": peer.form, "seconds": case.n_visible * peer.seconds}  # of one proposal in each chain
+    return row(f"Metropolis sweep, {case.words()}", own._asdict() | {"runs": runs}, {"numpy": numpy})
 
 
 def rbm(arguments: argparse.Namespace) -> Iterator[dict]:

@@ -1,8 +1,8 @@
-"""How fast samplers move: attempted updates in a nanosecond, against peers and against the rate of random bits.
+"""How fast samplers move: the time of an attempted update, against peers and against that of its random bits.
 
-A row is the time of many sweeps in one call that keeps nothing; with draws that are kept, and for cluster algorithms
-(whose sweep visits every site about once), in further rows. The limit is the rate of random bits (see random_bits.py)
-or, where draws are kept, the rate without.
+A row is measured by many sweeps in one call that keeps nothing; with draws that are kept, and for cluster algorithms
+(whose sweep visits every site about once), in further rows. The limit is the time of the random bits that an update
+takes (see random_bits.py) or, where draws are kept, the time without.
 """
 
 import argparse
@@ -17,7 +17,8 @@ import numpy as np
 from benchmark_parts import random_bits
 from benchmark_parts.independent import independent
 from benchmark_parts.measuring import measure, sweep_rate, sweeps_in
-from benchmark_parts.peers import peers_for, title
+from benchmark_parts.peers import peers_for
+from benchmark_parts.rows import row
 from mcgen import backend, ising
 from mcgen.errors import StatisticsWarning
 from mcgen.ising.methods import CLUSTER, make_walkers
@@ -76,52 +77,55 @@ def walkers_of(case: Case, device: str) -> object:
     return make_walkers(case.lattice, temperatures, states, case.method, 5, backend.target(device), case.kernel)
 
 
-def timed_sweeps(walkers: object, updates_per_sweep: int, wanted: float, runs: int) -> dict:
-    """The time of about so many seconds of sweeps in one call."""
+def timed_sweeps(walkers: object, wanted: float, runs: int) -> dict:
+    """The time of about so many seconds of sweeps in one call, and how many they are."""
 
     def sweep(n_sweeps: int) -> None:
         walkers.sweep(n_sweeps)
         walkers.report()  # waits for a GPU
 
     n = sweeps_in(sweep, wanted)
-    row = measure(lambda: sweep(n), runs)
-    return row | {"sweeps": n, "per_second": n * updates_per_sweep / row["seconds"], "unit": "updates/s"}
+    return measure(lambda: sweep(n), runs) | {"sweeps": n}
 
 
-def speed(case: Case, device: str, bits_per_second: float | None, wanted: float, runs: int) -> dict:
+def speed(case: Case, device: str, bit_seconds: float | None, peers: dict, wanted: float, runs: int) -> dict:
     """Sweeps that keep nothing."""
     walkers = walkers_of(case, device)
-    details = "" if case.kernel == "auto" else f", {case.kernel}"
+    method = case.method if case.kernel == "auto" else f"{case.method} ({case.kernel})"
     chains = "1 chain" if case.n_chains == 1 else f"{case.n_chains} chains"
-    row = {"work": f"{case.method}{details}, {case.title}, {chains}", "kernel": walkers.kernel_name}
-    row |= timed_sweeps(walkers, case.n_chains * case.lattice.n_sites, wanted, runs)
-    if bits_per_second and walkers.kernel_name == "bit-sliced":
+    own = timed_sweeps(walkers, wanted, runs)
+    limit = {}
+    if bit_seconds and walkers.kernel_name == "bit-sliced":
         states = walkers.draw(1, 1).states[0, :64, 0]
-        row["bits_per_update"] = random_bits.bits_per_update(case.lattice, case.method, states)
-        row["limit"] = bits_per_second / row["bits_per_update"]
-        row["fraction"] = row["per_second"] / row["limit"]
-    return row
+        bits = random_bits.bits_per_update(case.lattice, case.method, states)
+        limit = {"limit": "random bits", "limit_seconds": bits * bit_seconds, "bits_per_update": bits}
+    work = f"update of a spin, {method}, {case.title}, {chains}"
+    per = own["sweeps"] * case.n_chains * case.lattice.n_sites
+    return row(work, own, peers, per=per, kernel=walkers.kernel_name, **limit)
+
+
+def peer_times(case: Case, device: str, wanted: float, runs: int) -> dict[str, dict]:
+    """What an update takes by each peer, and on how many cores."""
+    times = {}
+    for name, peer in peers_for(case.lattice, device).items():
+        run = peer(case.lattice, case.temperature, case.n_chains, device)
+        measured = sweep_rate(run, wanted, runs)
+        times[name] = {"seconds": 1.0 / (measured.pop("sweeps_per_second") * run(1).size)} | measured
+    return times
 
 
 def speeds(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
     """Single flips, each lattice first by the peers."""
-    bits_per_second = None
+    bit_seconds = None
     if arguments.device == "cpu":
-        bits_per_second = random_bits.random_bits_peak()
-        yield {"work": "random bits, Philox4x32-10", "per_second": bits_per_second, "unit": "bits/s"}
-    peers: dict[str, dict[str, float]] = {}
+        bit = random_bits.random_bit()
+        bit_seconds = bit["seconds"]
+        yield row("random bit, Philox4x32-10", bit)
+    peers: dict[str, dict[str, dict]] = {}
     for case in cases(arguments.device):
         if case.title not in peers:
-            peers[case.title] = {}
-            for name, peer in peers_for(case.lattice, arguments.device).items():
-                run = peer(case.lattice, case.temperature, case.n_chains, arguments.device)
-                row = {"work": f"{title(name)}, {case.title}"}
-                row |= sweep_rate(run, wanted, min(3, arguments.runs))
-                row["per_second"] = row.pop("sweeps_per_second") * run(1).size
-                peers[case.title][name] = row["per_second"]
-                yield row | {"unit": "updates/s"}
-        row = speed(case, arguments.device, bits_per_second, wanted, arguments.runs)
-        yield row | {"ratios": {name: row["per_second"] / rate for name, rate in peers[case.title].items()}}
+            peers[case.title] = peer_times(case, arguments.device, wanted, min(3, arguments.runs))
+        yield speed(case, arguments.device, bit_seconds, peers[case.title], wanted, arguments.runs)
 
 
 def saving(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -141,10 +145,9 @@ def saving(arguments: argparse.Namespace) -> Iterator[dict]:
 
     for keep_states in (True, False):
         what = "states and energies" if keep_states else "energies"
-        row = {"work": f"{n_draws} draws of {what}, thin {thin}, 64 x 64, {n_chains} chains"}
-        row |= measure(lambda keep_states=keep_states: sample(keep_states), arguments.runs)
-        row |= {"per_second": updates / row["seconds"], "unit": "updates/s", "limit": updates / alone["seconds"]}
-        yield row | {"fraction": row["per_second"] / row["limit"]}
+        own = measure(lambda keep_states=keep_states: sample(keep_states), arguments.runs)
+        work = f"the same, 64 x 64, {what} kept every {thin} sweeps"
+        yield row(work, own, limit="sweeps alone", limit_seconds=alone["seconds"] / updates, per=updates)
 
 
 def clusters(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
@@ -155,8 +158,9 @@ def clusters(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
             case = Case(f"{length} x {length}", lattice, CRITICAL, n_chains, method)
             walkers = walkers_of(case, "cpu")
             walkers.burn_in(CLUSTER_BURN_IN)
-            row = {"work": f"{method}, {case.title}, {n_chains} chains", "kernel": walkers.kernel_name}
-            yield row | timed_sweeps(walkers, n_chains * lattice.n_sites, wanted, arguments.runs)
+            own = timed_sweeps(walkers, wanted, arguments.runs)
+            work = f"update of a spin, {method}, {case.title}, {n_chains} chains"
+            yield row(work, own, per=own["sweeps"] * n_chains * lattice.n_sites)
 
 
 def sampling(arguments: argparse.Namespace) -> Iterator[dict]:

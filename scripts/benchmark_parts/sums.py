@@ -2,18 +2,19 @@
 
 Reference: rbms (PyTorch), which lists all states of the smaller layer, and the rate of multiply-adds that this machine
 reaches in registers. A term is one unit of the summed layer in one state; it takes one multiply-add and one
-multiplication, so the limit for terms is half of that rate.
+multiplication, so the limit is two of them for each term.
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable, Iterator
-from importlib import metadata
 
 import numba
 import numpy as np
 
 from benchmark_parts.measuring import installed, measure
+from benchmark_parts.rows import row
 from mcgen import rbm
 from mcgen._vectors import wide_vectors
 from mcgen.rbm import exact
@@ -34,17 +35,17 @@ def _multiply_add(results: np.ndarray, n: int) -> None:
         results[thread] = numbers.sum()
 
 
-def multiply_add_peak() -> float:
-    """Multiply-adds a second in float64 that this processor reaches on all threads: the best of several."""
+def multiply_add() -> dict:
+    """Seconds of one multiply-add in float64, on all threads together: the best of several is what limits."""
     threads, n = numba.get_num_threads(), 200_000
     results = np.empty(threads)
     _multiply_add(results, 1)
-    best = 0.0
+    times = []
     for _ in range(10):
         start = time.perf_counter()
         _multiply_add(results, n)
-        best = max(best, threads * n * 1024 / (time.perf_counter() - start))
-    return best
+        times.append((time.perf_counter() - start) / (threads * n * 1024))
+    return {"seconds": min(times), "quartiles": [min(times), statistics.median(times)], "runs": len(times)}
 
 
 def random_model(n_visible: int, n_hidden: int, scale: float = 0.05) -> rbm.RBM:
@@ -70,36 +71,31 @@ def rbms_log_partition(model: rbm.RBM) -> tuple[Callable[[], float], float]:
 def sums(arguments: argparse.Namespace) -> Iterator[dict]:
     """Exact log Z and moments of RBMs."""
     on_cpu = arguments.device == "cpu"
-    peak = multiply_add_peak() if on_cpu else None
-    if peak:
-        yield {"work": "multiply-adds in registers, float64", "per_second": peak, "unit": "multiply-adds/s"}
+    least = multiply_add() if on_cpu else None
+    if least:
+        yield row("multiply-add in registers, float64", least)
     sizes = [(20, 20), (784, 20), (784, 24), (30, 30)]
     if not on_cpu:
         sizes += [(784, 28), (34, 34)] if arguments.quick else [(784, 30), (34, 34), (36, 36)]
     for n_visible, n_hidden in sizes:
         model = random_model(n_visible, n_hidden)
         value = exact.log_partition(model, arguments.device, progress=False)
-        row = {"work": f"log Z, {n_visible} x {n_hidden}"} | measure(
-            lambda model=model: exact.log_partition(model, arguments.device, progress=False), arguments.runs
-        )
-        row["per_second"] = (n_visible << n_hidden) / row["seconds"]
-        row["unit"] = "terms/s"
-        if peak:
-            row["limit"], row["fraction"] = peak / 2, row["per_second"] / (peak / 2)
+        own = measure(lambda model=model: exact.log_partition(model, arguments.device, progress=False), arguments.runs)
+        n_terms = n_visible << n_hidden
+        limit = {"limit": "multiply-adds", "limit_seconds": 2 * n_terms * least["seconds"]} if least else {}
+        peers = {}
         if installed("rbms") and on_cpu and n_hidden == 20 and not (arguments.quick and n_visible > 20):
-            peer, row["peer_seconds_to_list"] = rbms_log_partition(model)
-            row["peer"] = f"rbms {metadata.version('rbms')}"
-            row["peer_difference"] = abs(peer() / value - 1)
-            row["peer_seconds"] = measure(peer, min(3, arguments.runs))["seconds"]
-            row["ratio"] = row["peer_seconds"] / row["seconds"]
-            row["ratio_with_listing"] = (row["peer_seconds"] + row["peer_seconds_to_list"]) / row["seconds"]
-        yield row
+            peer, seconds_to_list = rbms_log_partition(model)
+            difference = abs(peer() / value - 1)
+            peers["rbms"] = measure(peer, min(3, arguments.runs)) | {
+                "seconds_to_list": seconds_to_list, "difference": difference
+            }  # fmt: skip
+        work = f"log Z of an RBM, {n_visible} x {n_hidden}"
+        yield row(work, own, peers, **limit, terms_per_second=n_terms / own["seconds"])
     for n_visible, n_hidden in [(16, 16), (784, 16), (784, 20)]:
         model = random_model(n_visible, n_hidden)
-        row = {"work": f"moments and gradient, {n_visible} x {n_hidden}"} | measure(
-            lambda model=model: exact.moments(model, arguments.device, progress=False), arguments.runs
-        )
-        yield row | {"per_second": (n_visible << n_hidden) / row["seconds"], "unit": "terms/s"}
+        own = measure(lambda model=model: exact.moments(model, arguments.device, progress=False), arguments.runs)
+        yield row(f"moments and gradient of an RBM, {n_visible} x {n_hidden}", own)
 
 
 def scaling(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -108,7 +104,7 @@ def scaling(arguments: argparse.Namespace) -> Iterator[dict]:
     sizes = [(784, n) for n in range(18, last + 1)] + [(n, 22) for n in (49, 98, 196, 392, 784, 1568)]
     for n_visible, n_hidden in sizes:
         model = random_model(n_visible, n_hidden)
-        row = {"work": f"scaling, log Z, {n_visible} x {n_hidden}"} | measure(
+        own = measure(
             lambda model=model: exact.log_partition(model, arguments.device, progress=False), min(5, arguments.runs)
         )
-        yield row | {"per_second": (n_visible << n_hidden) / row["seconds"], "unit": "terms/s"}
+        yield row(f"log Z of an RBM, {n_visible} x {n_hidden}", own)

@@ -1,8 +1,8 @@
 """How fast variational autoencoders learn: one step of Adam and one epoch, against PyTorch and against the products.
 
 A step is the forward pass of a batch, the gradient and the change of all parameters. It can take no less than its
-matrix products alone, by NumPy's or PyTorch's BLAS, whichever is quicker; `times_floor` is its time over theirs (of
-dense models: convolutions have no such floor). `ratios` are the times of PyTorch (vae_peers.py) over that of mcgen.
+matrix products alone, by NumPy's or PyTorch's BLAS, whichever is quicker (of dense models: convolutions have no such
+limit). The peers are two ways of PyTorch (vae_peers.py).
 Models are float32 with ReLU and Bernoulli data of 28 x 28 pixels, and times are medians of rounds in which all take
 turns. Everything runs on the processor.
 """
@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark_parts.alternating import Quickest, let_threads_sleep, summary, take_turns
+from benchmark_parts.alternating import let_threads_sleep, of_form, take_turns
 from benchmark_parts.measuring import seconds
-from benchmark_parts.products import kernel_families
+from benchmark_parts.rows import of_turns
 from benchmark_parts.vae_peers import floors, mcgen_epochs, mcgen_steps, peers
 from mcgen import vae as models
 
@@ -27,7 +27,6 @@ FEW_RUNS = 3
 # Batches that steps go through again and again; about as many pixels are on as of handwritten digits.
 N_BATCHES = 20
 PIXELS_ON = 0.13
-COLUMNS = {"torch": 6, "torch fused": 11}
 
 
 class Case(NamedTuple):
@@ -42,8 +41,8 @@ class Case(NamedTuple):
     def words(self) -> str:
         """What it is, in a row of the table."""
         if self.convolution:
-            return f"convolutional model of Keras' example, batch {self.batch}"
-        return "-".join(map(str, (self.n_features, *self.hidden, self.n_latent))) + f", batch {self.batch}"
+            return f"convolutional VAE of Keras' example, batch {self.batch}"
+        return "VAE " + "-".join(map(str, (self.n_features, *self.hidden, self.n_latent))) + f", batch {self.batch}"
 
     def model(self) -> models.VAE:
         """The model before the first step."""
@@ -75,23 +74,11 @@ def forms(case: Case, x: np.ndarray) -> dict[str, dict[str, Callable[[int], obje
     return {name: {way.__name__: way(model, x, case.batch) for way in ways} for name, ways in listed.items()}
 
 
-def compared(work: str, case: Case, quickest: dict[str, Quickest], runs: int) -> dict:
-    """A row of the results."""
-    own = quickest.pop("mcgen")
-    row = {"work": work, "batch": case.batch, "parameters": case.model().n_parameters}
-    row |= {"seconds": own.seconds, "quartiles": own.quartiles, "runs": runs}
-    if "floor" in quickest:
-        floor = quickest.pop("floor")
-        row |= {"floor": floor.form, "floor_seconds": floor.seconds, "times_floor": own.seconds / floor.seconds}
-    row |= {"blas": kernel_families(), "peers": {name: peer._asdict() for name, peer in quickest.items()}}
-    return row | {"ratios": {name: peer.seconds / own.seconds for name, peer in quickest.items()}}
-
-
 def step(case: Case, wanted: float, runs: int) -> dict:
     """One step of Adam."""
     x = case.rows(N_BATCHES * case.batch)
     contenders = {"mcgen": {"vae.train": mcgen_steps(case.model(), x, case.batch)}} | forms(case, x)
-    return compared(f"step of {case.words()}", case, take_turns(contenders, wanted, runs), runs)
+    return of_turns(f"training step, {case.words()}", take_turns(contenders, wanted, runs), runs)
 
 
 def epoch(case: Case, n_rows: int, runs: int) -> dict:
@@ -108,8 +95,8 @@ def epoch(case: Case, n_rows: int, runs: int) -> dict:
             taken = seconds(contenders[name][form])
             if turn:  # the first time something may be compiled
                 times[name, form].append(taken)
-    quickest = {name: summary(form, taken) for (name, form), taken in times.items()}
-    return compared(f"epoch of {case.words()}, {n_rows:,} rows", case, quickest, runs)
+    quickest = {name: of_form(form, taken) for (name, form), taken in times.items()}
+    return of_turns(f"epoch of training, {case.words()}, {n_rows:,} rows", quickest, runs)
 
 
 def vae(arguments: argparse.Namespace) -> Iterator[dict]:
@@ -121,17 +108,3 @@ def vae(arguments: argparse.Namespace) -> Iterator[dict]:
         else:
             yield step(case, WANTED, arguments.runs)
     yield epoch(EPOCH, EPOCH_ROWS_QUICK if arguments.quick else EPOCH_ROWS, few)
-
-
-def header(row: dict) -> str:
-    """The line above the rows."""
-    ratios = "".join(f" {name:>{width}}" for name, width in COLUMNS.items())
-    return f"{'training of an autoencoder':58} {'ms':>8} {'times products':>15}{ratios}"
-
-
-def line(row: dict) -> str:
-    """One row of the table."""
-    floor = f"{row['times_floor']:.2f}" if "times_floor" in row else ""
-    texts = {name: f"{ratio:.2f}x" for name, ratio in row["ratios"].items()}
-    ratios = "".join(f" {texts.get(name, ''):>{width}}" for name, width in COLUMNS.items())
-    return f"{row['work']:58} {1e3 * row['seconds']:>8.4g} {floor:>15}{ratios}".rstrip()

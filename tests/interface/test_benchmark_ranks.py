@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -20,21 +21,24 @@ def test_rows_of_the_benchmark(part, capsys, monkeypatch, tmp_path):
     times = {(1, 1): 4.0, (2, 1): 2.5, (2, 2): 5.0}
     asked = []
 
-    def seconds(name, n_ranks, times_as_large, wanted, runs):
+    def of_ranks(name, n_ranks, times_as_large, wanted, runs):
         asked.append((name, wanted, runs))
-        return 1e-3 * times[n_ranks, times_as_large]
+        seconds = 1e-3 * times[n_ranks, times_as_large]
+        return {"seconds": seconds, "quartiles": [seconds, seconds], "runs": runs}
 
-    monkeypatch.setattr(ranks, "seconds", seconds)
+    monkeypatch.setattr(ranks, "of_ranks", of_ranks)
     monkeypatch.setattr(ranks, "mpiexec", lambda: "mpiexec")
     output = tmp_path / "b.json"
     assert importlib.import_module("benchmark").main(["--quick", "--parts", "ranks", "--output", str(output)]) == 0
-    rows = {row["work"].split(":")[0]: row for row in json.loads(output.read_text())["ranks"]["results"]}
-    assert list(rows) == ["sampling", "tempering", "training"]
-    assert set(asked) == {(name, 0.1, 3) for name in rows}
-    for row in rows.values():
-        assert row["efficiency_strong"] == pytest.approx(0.8)
-        assert row["efficiency_weak"] == pytest.approx(0.8)
-    assert "0.80   0.80" in capsys.readouterr().out
+    results = json.loads(output.read_text())["ranks"]["results"]
+    assert set(asked) == {(name, 0.1, 3) for name in ("sampling", "tempering", "training")}
+    for strong, weak in zip(results[::2], results[1::2], strict=True):
+        assert (strong["seconds"], weak["seconds"], strong["seconds_of_one"]) == (2.5e-3, 5e-3, 4e-3)
+        assert strong["fraction"] == pytest.approx(0.8)
+        assert weak["fraction"] == pytest.approx(0.8)
+    out = capsys.readouterr().out
+    assert re.search(r"^2 ranks: sweep of 64 chains, 64 x 64 +2.5 ms +80%  half of 1 rank's$", out, re.M)
+    rows = dict(zip(("sampling", "tempering", "training"), results[::2], strict=True))
     # One millisecond of the four does not become less.
     assert rows["sampling"]["efficiency_of_many"] == 1
     on_the_way = 4 * 10 * 2e-6 + rows["training"]["bytes"] / 12.5e9

@@ -251,50 +251,42 @@ def test_rows(part, small, tmp_path, capsys, monkeypatch):
     benchmark = importlib.import_module("benchmark")
     assert benchmark.main(["--quick", "--runs", "3", "--parts", "rbm", "--output", str(output)]) == 0
     rows = {row["work"]: row for row in json.loads(output.read_text())["rbm"]["results"]}
-    dense, sparse = rows["Gibbs, 12 x 8, 16 chains"], rows["Gibbs, 12 x 8, few units on, 16 chains"]
+    dense, sparse = (rows[f"Gibbs sweep, 12 x 8{few}, 16 chains"] for few in ("", ", few units on"))
     for row in (dense, sparse):
-        assert (row["shape"], row["chains"], row["runs"]) == ([12, 8], 16, 3)
-        assert row["times_floor"] == row["seconds"] / row["floor_seconds"]
-        assert row["floor"] in ("numpy_threads", "block_for_each_core", "blocks_in_cache")
+        assert row["runs"] == 3
+        assert row["fraction"] == row["limit_seconds"] / row["seconds"]
+        assert row["limit_form"] in ("numpy_threads", "block_for_each_core", "blocks_in_cache")
         assert row["ratios"] == {"rbms": row["peers"]["rbms"]["seconds"] / row["seconds"]}
         assert row["peers"]["rbms"]["form"] == "copies"
-        assert row["blas"]
         low, high = row["quartiles"]
         assert 0 < low <= row["seconds"] <= high
-    row = rows["Metropolis, 12 x 8, 16 chains"]
-    assert row["seconds_per_proposal"] == pytest.approx(row["seconds"] / (12 * 16), rel=1e-12)
-    assert row["ratios"]["numpy"] == row["peer_seconds_per_proposal"] / row["seconds_per_proposal"]
-    both = [rows[f"effective sample, 3 x 3 lattice at T = 3, {method}"] for method in ("gibbs", "metropolis")]
-    for row in both:
-        assert row["seconds"] == pytest.approx(row["tau_visible_sum"] * row["seconds_per_sweep"], rel=1e-12)
-        assert row["per_second"] == 1 / row["seconds"]
-        assert row["times_quickest"] == row["seconds"] / min(one["seconds"] for one in both)
+    row = rows["Metropolis sweep, 12 x 8, 16 chains"]
+    assert row["ratios"]["numpy"] == row["peers"]["numpy"]["seconds"] / row["seconds"]
+    (row,) = (
+        row for work, row in rows.items() if work.startswith("effective sample of an RBM, 3 x 3 lattice at T = 3")
+    )
+    samplers = row["peers"] | {row["work"].split(", ")[-1]: row}
+    assert set(samplers) == {"gibbs", "metropolis"}
+    assert row["seconds"] == min(one["seconds"] for one in samplers.values())
+    for one in samplers.values():
+        assert one["seconds"] == pytest.approx(one["tau_visible_sum"] * one["seconds_per_sweep"], rel=1e-12)
     out = capsys.readouterr().out
-    assert re.search(
-        r"^one sweep of all chains +ms +times products +torch +torch.rand +rbms +scikit-learn +numpy$", out, re.M
-    )
-    assert re.search(r"^Gibbs, 12 x 8, 16 chains +\d\S* +\d+\.\d\d +\d\S*x$", out, re.M)
-    assert re.search(r"^Metropolis, 12 x 8, 16 chains +\d\S* +\d\S*x$", out, re.M)
-    assert re.search(r"^3 x 3 lattice at T = 3, gibbs +[\d.]+\(\S+\) +[\d.]+\(\S+\) +\S+ +\S+ +\S+x$", out, re.M)
+    assert re.search(r"^Gibbs sweep, 12 x 8, 16 chains +\d\S* [mu]s +\d+%  matrix products +rbms \S+x$", out, re.M)
+    assert re.search(r"^Metropolis sweep, 12 x 8, 16 chains +\d\S* [mu]s +numpy \S+x$", out, re.M)
 
 
-def test_peers_that_are_not_installed_leave_their_column_empty(part):
-    table = part("table")
-    row = {"part": "rbm", "work": "Gibbs", "seconds": 1.0, "ratios": {}}
-    full = row | {
-        "times_floor": 2.0,
-        "ratios": {"torch": 3.0, "torch.rand": 2.5, "rbms": 4.0, "scikit-learn": 5.0, "numpy": 600.0},
-    }
-    assert table.line(row).split() == ["Gibbs", "1e+03"]
-    assert table.line(full).split() == ["Gibbs", "1e+03", "2.00", "3.0x", "2.5x", "4.0x", "5.0x", "600x"]
-    assert len(table.line(full)) == len(table.header(full))
-    one = row | {"ratios": {"scikit-learn": 5.0}}
-    assert (
-        table.line(one)
-        == table.line(full)[: len(table.line(one)) - 4]
-        .replace("2.00", "    ")
-        .replace("3.0x", "    ")
-        .replace("2.5x", "    ")
-        .replace("4.0x", "    ")
-        + "5.0x"
-    )
+def test_a_proposal_of_the_peer_is_compared_with_a_proposal(part, small, monkeypatch):
+    times = {"mcgen": part("alternating").Quickest("metropolis", 0.5, [0.4, 0.6])}
+    times["numpy"] = part("alternating").Quickest("numpy_metropolis", 0.25, [0.2, 0.3])
+    monkeypatch.setattr(small, "take_turns", lambda *_: times)
+    row = small.metropolis(small.Case(12, 8, 64), "cpu", 0.1, 3)
+    assert (row["seconds"], row["peers"]["numpy"]["seconds"], row["ratios"]) == (0.5, 3.0, {"numpy": 6.0})
+
+
+def test_products_of_several_sweeps_are_the_limit(part):
+    Quickest = part("alternating").Quickest
+    times = {"mcgen": Quickest("a", 8.0, [6.0, 9.0]), "floor": Quickest("b", 0.5, []), "rbms": Quickest("c", 12.0, [])}
+    row = part("rows").of_turns("work", times, 3, products=3, per=4)
+    assert (row["seconds"], row["quartiles"], row["limit_seconds"], row["fraction"]) == (2.0, [1.5, 2.25], 1.5, 0.75)
+    assert row["peers"] == {"rbms": {"form": "c", "seconds": 3.0}}
+    assert row["ratios"] == {"rbms": 1.5}

@@ -1,7 +1,5 @@
 """A small run of every study."""
 
-import importlib.metadata
-import importlib.util
 import json
 import re
 import tomllib
@@ -90,34 +88,70 @@ def test_learn_ising_beyond_enumeration(folder, capsys):
 
 
 def test_benchmark(folder, capsys):
-    assert (
-        import_module("benchmark").main(["--quick", "--runs", "2", "--parts", "sums", "lattices", "--output", "b.json"])
-        == 0
-    )
+    script = import_module("benchmark")
+    assert script.main(["--quick", "--runs", "2", "--parts", "sums", "lattices", "--output", "b.json"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"log Z, 784 x 24 +\d\S* s +\d+(\.\d+)?e\d+ terms/s +\d+%", out)
+    assert re.search(r"^log Z of an RBM, 784 x 24 +\d\S* m?s +\d+%  multiply-adds$", out, re.MULTILINE)
     written = json.loads((folder / "b.json").read_text())
     assert written["lattices"]["machine"]["threads"] >= 1
     assert written["sums"]["machine"]["libraries"]["mcgen"]
     rows = {row["work"]: row for row in written["sums"]["results"] + written["lattices"]["results"]}
-    assert 0 < rows["log Z, 30 x 30"]["fraction"] < 1.5
+    large, multiply_add = rows["log Z of an RBM, 30 x 30"], rows["multiply-add in registers, float64"]
+    assert large["limit_seconds"] == pytest.approx(2 * 30 * 2**30 * multiply_add["seconds"], rel=1e-12)
+    assert 0 < large["fraction"] == large["limit_seconds"] / large["seconds"] < 1.5
     for row in rows.values():
-        if "quartiles" in row:
-            low, high = row["quartiles"]
-            assert low <= row["seconds"] <= high
+        low, high = row["quartiles"]
+        assert low <= row["seconds"] <= high
+    # The table again, from the file.
+    assert script.main(["--show", "b.json"]) == 0
+    assert out == capsys.readouterr().out + "wrote b.json\n"
 
 
 def test_benchmark_keeps_the_parts_that_it_does_not_measure(folder, monkeypatch):
     script = import_module("benchmark")
     for name in ("sums", "lattices"):
-        monkeypatch.setitem(script.PARTS, name, lambda arguments, name=name: iter([{"work": name, "seconds": 1.0}]))
+        monkeypatch.setitem(script.PARTS, name, lambda arguments, name=name: iter([one_row(name)]))
     assert script.main(["--parts", "sums", "--output", "b.json"]) == 0
     before = json.loads((folder / "b.json").read_text())
     assert script.main(["--parts", "lattices", "--output", "b.json"]) == 0
     after = json.loads((folder / "b.json").read_text())
     assert list(after) == ["sums", "lattices"]
     assert after["sums"] == before["sums"]
-    assert after["lattices"]["results"] == [{"part": "lattices", "work": "lattices", "seconds": 1.0}]
+    assert after["lattices"]["results"] == [one_row("lattices")]
+
+
+def one_row(work, **more):
+    own = {"seconds": 3e-8, "quartiles": [2e-8, 4e-8], "runs": 3}
+    return import_module("benchmark_parts.rows").row(work, own, per=10, **more)
+
+
+def test_rows_of_the_benchmark():
+    peers = {"slow": {"seconds": 4.5e-8, "version": 7}, "slower": {"seconds": 6e-7, "extrapolated": True}}
+    row = one_row("work", peers=peers, limit="bytes", limit_seconds=2e-9, sweeps=5)
+    assert (row["seconds"], row["quartiles"], row["runs"]) == (pytest.approx(3e-9), pytest.approx([2e-9, 4e-9]), 3)
+    assert row["ratios"] == {"slow": pytest.approx(15), "slower": pytest.approx(200)}
+    assert row["fraction"] == pytest.approx(2 / 3)
+    assert (row["peers"], row["sweeps"]) == (peers, 5)
+    table = import_module("benchmark_parts.table")
+    assert table.line(row) == f"{'work':60}    3 ns       67%  bytes              slow 15x, slower 200x (extrapolated)"
+    assert table.line(one_row("work")) == "work".ljust(60) + "    3 ns"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (81.54e-12, "81.5 ps"),
+        (5e-13, "0.5 ps"),
+        (9.999e-4, "1 ms"),
+        (9.99e-4, "999 us"),
+        (1e-3, "1 ms"),
+        (2.5e-8, "25 ns"),
+        (61.24, "61.2 s"),
+        (1234.4, "1234 s"),
+    ],
+)
+def test_durations_of_the_benchmark(seconds, words):
+    assert import_module("benchmark_parts.table").duration(seconds) == words
 
 
 def test_benchmark_of_samplers(folder, capsys, monkeypatch):
@@ -137,38 +171,39 @@ def test_benchmark_of_samplers(folder, capsys, monkeypatch):
     monkeypatch.setattr(independent, "LARGEST_MEASURED", 8)
     assert script.main(["--quick", "--runs", "2", "--parts", "sampling", "--output", "b.json"]) == 0
     rows = {row["work"]: row for row in json.loads((folder / "b.json").read_text())["sampling"]["results"]}
-    version = importlib.metadata.version("numba")
-    bits, loop = rows["random bits, Philox4x32-10"], rows[f"numba loop {version}, 16 x 16"]
-    sliced, single = rows["metropolis, 16 x 16, 64 chains"], rows["metropolis, single-flip, 16 x 16, 8 chains"]
+    bit = rows["random bit, Philox4x32-10"]
+    sliced = rows["update of a spin, metropolis, 16 x 16, 64 chains"]
+    single = rows["update of a spin, metropolis (single-flip), 16 x 16, 8 chains"]
     assert (sliced["kernel"], single["kernel"]) == ("bit-sliced", "single-flip")
     assert "fraction" not in single
     assert 8 < sliced["bits_per_update"] < 12
-    assert sliced["fraction"] == pytest.approx(
-        sliced["per_second"] * sliced["bits_per_update"] / bits["per_second"], rel=1e-12
-    )
-    for row, n_chains in ((sliced, 64), (single, 8)):
-        assert row["per_second"] == pytest.approx(row["sweeps"] * n_chains * 256 / row["seconds"], rel=1e-12)
-        assert row["ratios"] == {"numba loop": pytest.approx(row["per_second"] / loop["per_second"], rel=1e-12)}
+    assert sliced["limit_seconds"] == pytest.approx(sliced["bits_per_update"] * bit["seconds"], rel=1e-12)
+    for row in (sliced, single):  # of one update: a nanosecond, say, and not that of a sweep
+        assert 1e-12 < row["seconds"] < 1e-6
+        assert row["peers"]["numba loop"]["cores"] > 0
+        assert row["ratios"] == {"numba loop": row["peers"]["numba loop"]["seconds"] / row["seconds"]}
     for what in ("states and energies", "energies"):
-        row = rows[f"200 draws of {what}, thin 10, 64 x 64, 64 chains"]
-        assert row["per_second"] == pytest.approx(200 * 10 * 64 * 64 * 64 / row["seconds"], rel=1e-12)
-    small, large = (
-        [rows[f"independent configuration, {length} x {length}, {method}"] for method in independent.SINGLE_FLIP]
-        for length in (8, 16)
-    )
-    for known, row in zip(small, large, strict=True):
+        row = rows[f"the same, 64 x 64, {what} kept every 10 sweeps"]
+        assert 1e-12 < row["seconds"] < 1e-6
+        assert row["limit"] == "sweeps alone"
+    found = {}
+    for length in (8, 16):
+        (row,) = (row for work, row in rows.items() if f"configuration, {length} x" in work)
+        samplers = row["peers"] | {row["work"].split(", ")[-1]: row}
+        assert set(samplers) == {*independent.SINGLE_FLIP, *independent.CLUSTER}
+        assert row["seconds"] == min(one["seconds"] for one in samplers.values())
+        found[length] = samplers
+    for method in independent.SINGLE_FLIP:
+        known, row = (found[length][method] for length in (8, 16))
         assert not known["extrapolated"]
         assert row["extrapolated"]
         assert row["tau_abs_magnetization"] == pytest.approx(known["tau_abs_magnetization"] * 2**2.1665, rel=1e-12)
         assert row["seconds"] == pytest.approx(row["tau_abs_magnetization"] * row["seconds_per_sweep"], rel=1e-12)
         assert known["tau_energy"] < known["tau_abs_magnetization"]
-    for length in (8, 16):
-        same = [row for work, row in rows.items() if f"configuration, {length} x" in work]
-        quickest = min(row["seconds"] for row in same)
-        assert [row["times_quickest"] for row in same] == [row["seconds"] / quickest for row in same]
     out = capsys.readouterr().out
-    assert re.search(r"^16 x 16, metropolis +\d[\d.]*\([\d.]+\)\* ", out, re.MULTILINE)
-    assert re.search(r"^metropolis, 16 x 16, 64 chains .* \d+% +-?\d+(\.\d)?x$", out, re.MULTILINE)
+    assert re.search(r"^independent configuration, 16 x 16, .*x \(extrapolated\)", out, re.MULTILINE)
+    words = r"^update of a spin, metropolis, 16 x 16, 64 chains .* \d+%  random bits +numba loop \d+(\.\d)?x$"
+    assert re.search(words, out, re.MULTILINE)
 
 
 def test_autocorrelation_times_of_the_benchmark_are_in_sweeps():

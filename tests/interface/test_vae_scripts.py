@@ -315,21 +315,24 @@ def test_rows_of_the_benchmark(folder, capsys, monkeypatch):
     monkeypatch.setattr(steps, "floors", lambda: (peers.numpy_matmul,))
     assert benchmark.main(["--quick", "--runs", "3", "--parts", "vae", "--output", "b.json"]) == 0
     dense, images, epoch = json.loads((folder / "b.json").read_text())["vae"]["results"]
-    assert dense["work"] == "step of 30-9-7-3, batch 8"
-    assert epoch["work"] == "epoch of 30-9-7-3, batch 8, 100 rows"
+    assert dense["work"] == "training step, VAE 30-9-7-3, batch 8"
+    assert epoch["work"] == "epoch of training, VAE 30-9-7-3, batch 8, 100 rows"
     for row in (dense, epoch):
-        assert row["times_floor"] == row["seconds"] / row["floor_seconds"]
-        assert row["floor"] == "numpy_matmul"
-    assert "floor" not in images
+        assert row["limit_form"] == "numpy_matmul"
+        assert row["fraction"] == row["limit_seconds"] / row["seconds"]
+    assert "limit" not in images
     for row in (dense, images, epoch):
         low, high = row["quartiles"]
         assert low <= row["seconds"] <= high
         assert row["seconds"] > 0
         assert row["ratios"] == {"torch": row["peers"]["torch"]["seconds"] / row["seconds"]}
     out = capsys.readouterr().out
-    assert re.search(r"^training of an autoencoder +ms +times products +torch +torch fused$", out, re.M)
-    assert re.search(r"^step of 30-9-7-3, batch 8 +\d\S* +\d+\.\d\d +\d+\.\d\dx$", out, re.M)
-    assert re.search(r"^step of convolutional model of Keras' example, batch 8 +\d\S* +\d+\.\d\dx$", out, re.M)
+    assert re.search(
+        r"^training step, VAE 30-9-7-3, batch 8 +\d\S* [mu]s +\d+%  matrix products +torch \S+x$", out, re.M
+    )
+    assert re.search(
+        r"^training step, convolutional VAE of Keras' example, batch 8 +\d\S* [mu]s +torch \S+x$", out, re.M
+    )
 
 
 def test_an_epoch_has_all_steps(monkeypatch):
