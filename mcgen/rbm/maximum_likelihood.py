@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # scipy.optimize takes a quarter of a second to load: with the first call
 
 from mcgen import backend, blas, checks, long_sums, rng
 from mcgen.errors import InputError
@@ -204,7 +204,9 @@ def maximum_likelihood(
                 options |= {"maxiter": left, "maxfun": MOST_EVALUATIONS * left}
                 # Threads of BLAS that wait for more work would take the cores from the kernels.
                 with blas.one_thread():
-                    end = minimize(climb.cost, best, jac=True, method="L-BFGS-B", callback=record, options=options)
+                    end = scipy.optimize.minimize(
+                        climb.cost, best, jac=True, method="L-BFGS-B", callback=record, options=options
+                    )
                 gain, objective = -end.fun - objective, -end.fun
                 if np.abs(end.jac).max() <= tolerance:
                     ended_by = "tolerance"

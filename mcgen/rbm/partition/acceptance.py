@@ -20,7 +20,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy  # scipy.optimize takes a quarter of a second to load: with the first call
 from scipy.special import expit
 
 from mcgen import checks
@@ -100,7 +100,7 @@ def acceptance_ratio(forward: np.ndarray, reverse: np.ndarray) -> AcceptanceRati
     # At the lower end each draw of all is from side 1 with the probability n_1 / n or more: the excess is not negative.
     value = float(low) if low == high or excess(low) <= 0 else float(high) if excess(high) >= 0 else None
     if value is None:
-        value = float(brentq(excess, low, high, xtol=1e-13 * max(1.0, abs(low), abs(high)), rtol=1e-14))
+        value = float(scipy.optimize.brentq(excess, low, high, xtol=1e-13 * max(1.0, abs(low), abs(high)), rtol=1e-14))
     terms = expit(forward - value + shift), expit(reverse + value - shift)
     curvature = sum(float((term * (1.0 - term)).sum()) for term in terms)
     if curvature == 0.0:  # the two sides are so far apart that the terms underflow
