@@ -6,10 +6,14 @@ import inspect
 import pkgutil
 import re
 import shlex
+import shutil
+import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import xarray
+from twins.running import gpu_is_there
 
 import mcgen
 import mcgen.cli.pipeline
@@ -106,17 +110,69 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_tour_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+def blocks(language):
+    """What stands in the code blocks of the README, in its order."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)  # from one fence to the next
+    return [text for of, text in found if of == language]
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1), {})
+    names = {}
+    for block in blocks("python"):
+        exec(block, names)
     assert re.search(r"-25\.\d+\(\d+\) exact: -25\.05", capsys.readouterr().out)
+    assert {path.name for path in tmp_path.glob("*.h5")} >= {"trained.h5", "chains.h5"}
 
 
-def test_the_commands_of_the_readme_are_commands():
-    lines = re.findall(r"^mcgen ((?:ising|rbm|vae|report|check|export|run|info)\b.*)$", README, re.MULTILINE)
-    assert len(lines) == 18
-    for line in lines:
-        cli.parser().parse_args(shlex.split(line))
+# The same commands with less work.
+LESS = {
+    "--chains 128 --draws 200": "--chains 8 --draws 20",
+    "--chains 64 --draws 1000": "--chains 4 --draws 5",
+    "--chains 256 --draws 100": "--chains 16 --draws 5",
+    "--chains 16384 --draws 10": "--chains 16 --draws 2",
+    "--draws 2000": "--chains 2 --draws 3",
+    "--epochs 50": "--epochs 2",
+    "--epochs 20": "--epochs 1",
+    "--method sandwich": "--method sandwich --runs 20 --temperatures 20",
+    "--method tempering": "--method tempering --chains 8 --draws 10 --burn-in 20",
+    "scripts/study.toml": f"{ROOT}/scripts/study.toml --dry-run",  # tests/interface/test_pipeline.py runs it
+}
+COMMANDS = [line for block in blocks("") for line in block.splitlines() if re.match(r"(mpiexec .*)?mcgen ", line)]
+
+
+@pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")  # so little work
+def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert len(COMMANDS) == 21
+    used = set()
+    for command in COMMANDS:
+        cli.parser().parse_args(shlex.split(command)[command.split().index("mcgen") + 1 :])  # as printed
+        for words, fewer in LESS.items():
+            if words in command:
+                used.add(words)
+                command = command.replace(words, fewer)
+        if command.startswith("mpiexec"):
+            if shutil.which("mpiexec") is None:
+                continue
+            done = subprocess.run(shlex.split(command), capture_output=True, text=True, check=False)
+            status, said = done.returncode, done.stderr
+        else:
+            status = cli.main(shlex.split(command)[1:])
+            said = capsys.readouterr().err
+        if "--device cuda" in command and not gpu_is_there():
+            assert status == 2
+            assert "cuda" in said
+        else:
+            assert status == 0, (command, said)
+        for path in re.findall(r"--output (\S+)", command):
+            assert Path(path).exists() or status, command
+    assert used == set(LESS)
+
+
+def test_the_speeds_of_the_readme_are_those_that_were_measured(capsys):
+    assert import_module("benchmark").main(["--show", str(ROOT / "data/benchmark.json")]) == 0
+    assert capsys.readouterr().out in blocks("")
 
 
 def test_the_study_of_the_readme_is_part_of_that_in_scripts(tmp_path):
