@@ -60,6 +60,7 @@ PARTS = {
 WITHOUT_DEVICE = ("vae", "ranks")
 # All but what says little more than another part.
 USUAL = [part for part in PARTS if part != "scaling"]
+QUICK_RUNS = 3
 LIBRARIES = (
     *("mcgen", "numpy", "numba", "llvmlite", "scipy", "threadpoolctl"),
     *("rbms", "torch", "scikit-learn", "dwave-samplers", "openjij"),
@@ -86,6 +87,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             arguments.parts = [part for part in USUAL if part not in WITHOUT_DEVICE]
         for part in set(arguments.parts) & set(WITHOUT_DEVICE):
             parser.error(f"--parts {part} has no kernels for {arguments.device}; leave it out, or use --device cpu")
+    if arguments.quick:
+        arguments.runs = min(arguments.runs, QUICK_RUNS)
     if arguments.runs < 1:
         parser.error(f"--runs {arguments.runs} is too small; give at least 1")
     return arguments

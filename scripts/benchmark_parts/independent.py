@@ -25,7 +25,7 @@ from mcgen.ising.methods import CLUSTER, SINGLE_FLIP, make_walkers
 CRITICAL = 2 / math.log(1 + math.sqrt(2))
 DYNAMIC_EXPONENT = 2.1665
 
-LENGTHS, LENGTHS_QUICK = (16, 32, 64, 128, 256), (16, 32, 64)
+LENGTHS, LENGTHS_QUICK = (16, 32, 64, 128, 256), (16, 32)
 # Where single flips are still measured: half a minute.
 LARGEST_MEASURED = 128
 N_CHAINS, N_CHAINS_LARGE, LARGE = 64, 32, 128

@@ -53,13 +53,13 @@ class Case(NamedTuple):
     kernel: str = "auto"
 
 
-def cases(device: str) -> list[Case]:
-    """What is swept on a device: a GPU wants many more chains."""
+def cases(device: str, quick: bool) -> list[Case]:
+    """What is swept on a device: a GPU wants many more chains. Quick work leaves out what peers take long to set up."""
     square, large, cubic = ising.Ising((64, 64)), ising.Ising((1024, 1024)), ising.Ising((32, 32, 32))
     signs = np.random.default_rng(3).choice([-1.0, 1.0], size=(2, 64, 64))
     glass = ising.Ising((64, 64), signs)
     few, many = (64, 1024) if device == "cpu" else (16384, 65536)
-    return [
+    listed = [
         Case("64 x 64", square, CRITICAL, few),
         Case("64 x 64", square, CRITICAL, many),
         Case("64 x 64", square, CRITICAL, few, "heatbath"),
@@ -68,6 +68,7 @@ def cases(device: str) -> list[Case]:
         Case("32 x 32 x 32", cubic, NEARLY_CRITICAL_CUBIC, few // 2),
         Case("1024 x 1024", large, CRITICAL, 1 if device == "cpu" else 256),
     ]
+    return [case for case in listed if case.lattice.n_dims == 2 and case.n_chains != many] if quick else listed
 
 
 def walkers_of(case: Case, device: str) -> object:
@@ -99,7 +100,7 @@ def speed(case: Case, device: str, bit_seconds: float | None, peers: dict, wante
         states = walkers.draw(1, 1).states[0, :64, 0]
         bits = random_bits.bits_per_update(case.lattice, case.method, states)
         limit = {"limit": "random bits", "limit_seconds": bits * bit_seconds, "bits_per_update": bits}
-    work = f"update of a spin, {method}, {case.title}, {chains}"
+    work = f"spin update, {method}, {case.title}, {chains}"
     per = own["sweeps"] * case.n_chains * case.lattice.n_sites
     return row(work, own, peers, per=per, kernel=walkers.kernel_name, **limit)
 
@@ -122,7 +123,7 @@ def speeds(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
         bit_seconds = bit["seconds"]
         yield row("random bit, Philox4x32-10", bit)
     peers: dict[str, dict[str, dict]] = {}
-    for case in cases(arguments.device):
+    for case in cases(arguments.device, arguments.quick):
         if case.title not in peers:
             peers[case.title] = peer_times(case, arguments.device, wanted, min(3, arguments.runs))
         yield speed(case, arguments.device, bit_seconds, peers[case.title], wanted, arguments.runs)
@@ -143,10 +144,9 @@ def saving(arguments: argparse.Namespace) -> Iterator[dict]:
                 case.lattice, CRITICAL, n_chains, n_draws, thin, 0, device=arguments.device, keep_states=keep_states
             )
 
-    for keep_states in (True, False):
-        what = "states and energies" if keep_states else "energies"
+    for what, keep_states in (("states", True), ("energies", False)):
         own = measure(lambda keep_states=keep_states: sample(keep_states), arguments.runs)
-        work = f"the same, 64 x 64, {what} kept every {thin} sweeps"
+        work = f"spin update, 64 x 64, {what} kept every {thin} sweeps"
         yield row(work, own, limit="sweeps alone", limit_seconds=alone["seconds"] / updates, per=updates)
 
 
@@ -159,7 +159,7 @@ def clusters(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
             walkers = walkers_of(case, "cpu")
             walkers.burn_in(CLUSTER_BURN_IN)
             own = timed_sweeps(walkers, wanted, arguments.runs)
-            work = f"update of a spin, {method}, {case.title}, {n_chains} chains"
+            work = f"spin update, {method}, {case.title}, {n_chains} chains"
             yield row(work, own, per=own["sweeps"] * n_chains * lattice.n_sites)
 
 

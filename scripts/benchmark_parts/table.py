@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 UNITS = ("s", "ms", "us", "ns", "ps")
-HEADER = f"{'work':60} {'mcgen':>7} {'of limit':>9}  {'limit':18} times of peers over that of mcgen"
+HEADER = f"{'work':57} {'mcgen':>7} {'of limit':>9}  {'limit':16} times of peers over that of mcgen"
 
 
 def line(row: dict) -> str:
@@ -14,7 +14,7 @@ def line(row: dict) -> str:
         f"{name} {_times(ratio)}" + (" (extrapolated)" if row["peers"][name].get("extrapolated") else "")
         for name, ratio in row["ratios"].items()
     )
-    return f"{row['work']:60} {duration(row['seconds']):>7} {fraction:>9}  {row.get('limit', ''):18} {peers}".rstrip()
+    return f"{row['work']:57} {duration(row['seconds']):>7} {fraction:>9}  {row.get('limit', ''):16} {peers}".rstrip()
 
 
 def heading(machine: dict) -> str:

@@ -41,7 +41,7 @@ class Case(NamedTuple):
     def words(self) -> str:
         """What it is, in a row of the table."""
         if self.convolution:
-            return f"convolutional VAE of Keras' example, batch {self.batch}"
+            return f"Keras' convolutional VAE, batch {self.batch}"
         return "VAE " + "-".join(map(str, (self.n_features, *self.hidden, self.n_latent))) + f", batch {self.batch}"
 
     def model(self) -> models.VAE:
@@ -96,7 +96,7 @@ def epoch(case: Case, n_rows: int, runs: int) -> dict:
             if turn:  # the first time something may be compiled
                 times[name, form].append(taken)
     quickest = {name: of_form(form, taken) for (name, form), taken in times.items()}
-    return of_turns(f"epoch of training, {case.words()}, {n_rows:,} rows", quickest, runs)
+    return of_turns(f"epoch, {case.words()}, {n_rows:,} rows", quickest, runs)
 
 
 def vae(arguments: argparse.Namespace) -> Iterator[dict]:
