@@ -112,7 +112,8 @@ def train(
         Rows for each step, taken in a new random order in every epoch; the batches of an epoch differ by one row at
         most.
     learning_rate, final_learning_rate : float
-        Step length at the first and at the last epoch, with a geometric change between; constant by default.
+        Step length at the first and at the last epoch, with a geometric change between; constant by default. A sequence
+        of one learning rate for each epoch is any other schedule.
     optimizer : {"adam", "sgd"}
     momentum : float
         Of "sgd".
@@ -183,6 +184,8 @@ def train(
     epochs = checks.integer("epochs", epochs, 1)
     batch_size = min(checks.integer("batch_size", batch_size, 1), len(x))
     rates = optim.learning_rates(epochs, learning_rate, final_learning_rate)
+    if np.ndim(learning_rate):
+        settings["learning_rate"] = rates.tolist()  # numbers that a file keeps, and that can be compared
     rule = optim.named(optimizer, momentum)
     importance = checks.choice("objective", objective, OBJECTIVES) == "importance"
     n_draws = checks.integer("n_draws", n_draws, 1)
@@ -218,7 +221,8 @@ def train(
     interrupted = False
 
     def fit(interrupted: bool = False) -> Fit:
-        columns = {name: np.array(values) for name, values in history.items()}
+        # Of complete epochs only: one that diverged or was interrupted may have left its numbers behind.
+        columns = {name: np.array(values[: state.epoch]) for name, values in history.items()}
         chosen = state.best_parameters if patience < math.inf else state.parameters
         return Fit(net.replace(chosen), columns, settings, state, interrupted)
 
@@ -240,7 +244,7 @@ def train(
                             f"training diverged in epoch {epoch + 1}, step {batch + 1} of {n_batches}, at "
                             f"learning_rate={rates[epoch]:g}: the bound is {numbers[2]:g}; use a smaller learning "
                             f"rate or clip (what is left is that of epoch {epoch})",
-                            fit() if history["epoch"] else None,
+                            fit() if state.epoch else None,
                         )
                     sums += len(rows) * np.array((*numbers, norm))
                 row = dict(zip(("reconstruction", "kl", "bound", "gradient_norm"), sums / len(x), strict=True))
@@ -253,7 +257,7 @@ def train(
                         f"training diverged in epoch {epoch + 1}, step {n_batches} of {n_batches}, at learning_rate="
                         f"{rates[epoch]:g}: a parameter is not finite, the bound was {numbers[2]:g}; use a smaller "
                         f"learning rate or clip (what is left is that of epoch {epoch})",
-                        fit() if history["epoch"] else None,
+                        fit() if state.epoch else None,
                     )
                 if validation is None or row["validation_bound"] > best_bound:
                     best, best_epoch, best_bound = parameters, epoch + 1, row["validation_bound"]
@@ -262,11 +266,14 @@ def train(
                     checkpoint(fit)
                 bar.update(1)
         except KeyboardInterrupt:
-            if not history["epoch"]:
+            if not state.epoch:
                 raise
             interrupted = True
     return fit(interrupted)
 
+
+# What two models of one architecture may differ in, and a training cannot go on with.
+KEPT_BY_MODELS = ("dtype", "activation", "decoder_kind", "convolution", "condition_offset", "condition_scale")
 
 COLUMNS = (
     *("epoch", "learning_rate", "beta", "reconstruction", "kl", "bound"),
@@ -393,6 +400,12 @@ def _start(net: Autoencoding, vector: Vector, resume: Fit | None, settings: dict
         return state, {name: [] for name in COLUMNS}
     if not isinstance(resume, Fit) or resume.model.parameter_shapes != net.parameter_shapes:
         raise InputError(f"resume is not a Fit of {net!r}; give what train returned, and the same model")
+    for name in KEPT_BY_MODELS:
+        before, now = (getattr(one, name, None) for one in (resume.model, net))
+        if not np.array_equal(before, now):
+            raise InputError(
+                f"resume is a Fit of a model with {name}={before}, and net has {name}={now}; give the same model"
+            )
     constant = settings["final_learning_rate"] is None
     for name, value in settings.items():
         if resume.settings.get(name) != value and not (name == "epochs" and constant):

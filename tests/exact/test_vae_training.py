@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mcgen import optim, rng, vae
+from mcgen import optim, results, rng, vae
 from mcgen.errors import DivergenceError, InputError
 from mcgen.vae import training
 from mcgen.vae.bound import Passes
@@ -124,6 +124,18 @@ def test_divergence_names_the_step_and_keeps_the_last_good_state(data):
         net(decoder="gaussian"), data, epochs=1, learning_rate=1e-3, seed=8).model.parameters)  # fmt: skip
 
 
+def test_a_last_step_out_of_bounds_leaves_no_history_of_its_epoch(data):
+    settings = {"batch_size": len(data), "seed": 8}
+    with pytest.raises(DivergenceError, match="epoch 1, step 1 of 1, .*a parameter is not finite") as caught:
+        vae.train(net(), data, epochs=1, learning_rate=1e300, **settings)
+    assert caught.value.last_good is None
+    with pytest.raises(DivergenceError, match="epoch 2, step 1 of 1, .*a parameter is not finite") as caught:
+        vae.train(net(), data, epochs=2, learning_rate=[1e-3, 1e300], **settings)
+    good = caught.value.last_good
+    assert good.state.epoch == 1
+    assert {len(column) for column in good.history.values()} == {1}
+
+
 def test_patience_returns_the_best_model(data):
     fit = vae.train(
         net(hidden=(64,)), data[:60], epochs=400, batch_size=20, learning_rate=0.02, validation=data[60:200],
@@ -227,3 +239,15 @@ def test_resuming_with_other_arguments_is_refused(data):
         vae.train(net(), data, epochs=2, batch_size=60, resume=fit)
     with pytest.raises(InputError, match="resume is not a Fit"):
         vae.train(net(hidden=(3,)), data, epochs=2, resume=fit)
+    with pytest.raises(InputError, match="dtype=float32, and net has dtype=float64"):
+        vae.train(net().astype(np.float64), data, epochs=2, resume=fit)
+    with pytest.raises(InputError, match="and net has activation=softplus"):
+        vae.train(net(activation="softplus"), data, epochs=2, resume=fit)
+
+
+def test_a_sequence_of_learning_rates_is_kept_and_gone_on_with(data, tmp_path):
+    settings = {"epochs": 2, "learning_rate": np.array([1e-3, 1e-4]), "seed": 3}
+    fit = vae.train(net(), data[:24], **settings)
+    kept = results.load(results.save(tmp_path / "fit.h5", fit))
+    assert kept.settings["learning_rate"] == fit.settings["learning_rate"] == [1e-3, 1e-4]
+    same(fit, vae.train(net(), data[:24], resume=kept, **settings))
