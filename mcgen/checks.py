@@ -24,6 +24,15 @@ def integer(name: str, value: object, minimum: int, maximum: int | None = None) 
     return number
 
 
+def integers(name: str, values: object, minimum: int) -> tuple[int, ...]:
+    """`values` as a tuple of Python ints, each at least `minimum`."""
+    try:
+        each = tuple(values)
+    except TypeError:
+        raise InputError(f"{name}={values!r} is not a sequence; give integers in brackets, such as (64, 64)") from None
+    return tuple(integer(name, value, minimum) for value in each)
+
+
 def positive(name: str, value: object) -> float:
     """`value` as a finite float above zero."""
     number = real(name, value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mcgen import hdf5, vae
+from mcgen.errors import InputError
 from mcgen.results.groups import Entries, Group
 from mcgen.vae import architecture, decoders
 from mcgen.vae.training import COLUMNS, State
@@ -21,8 +22,12 @@ DIMENSIONS = {1: ("output",), 2: ("input", "output"), 4: ("row", "column", "inpu
 
 
 def kind_of(model: Model) -> str:
-    """The word for the class of a model."""
-    return next(kind for kind, one in CLASSES.items() if type(model) is one)
+    """The word for the class of a model; a class of somebody's own has none and cannot be saved."""
+    for kind, one in CLASSES.items():
+        if type(model) is one:
+            return kind
+    names = ", ".join(one.__name__ for one in CLASSES.values())
+    raise InputError(f"a model of the class {type(model).__name__} cannot be saved; give one of {names}")
 
 
 def settings_of(model: Model) -> dict:

@@ -137,7 +137,8 @@ def merge(path: str | Path, output: str | Path, overwrite: bool = False) -> Path
     FileError
         If a file of a rank is missing or damaged, the path is no index, or the output cannot be written.
     """
-    path, output = Path(path), check_output(output, overwrite)
+    # The files of the ranks lie beside the index, not beside a symbolic link to it.
+    path, output = Path(path).resolve(), check_output(output, overwrite)
     listing = checked_listing(path)
     if not listing.sources:
         raise FileError(f"{path} is one plain file already; nothing is to be merged")

@@ -92,7 +92,7 @@ def _checked(path: Path, rows: np.ndarray, real: bool) -> np.ndarray:
         return checks.finite_array(str(path), rows)
     values = set(np.unique(rows).tolist())
     if not (values <= {0, 1} or values <= {-1, 1}):
-        wrong = sorted(values - {0, 1})[:5]
+        wrong = sorted(values - {0, 1})[:5] if 0 not in values or -1 not in values else sorted(values)[:5]
         raise InputError(
             f"{path} holds the values {wrong}; rows must hold 0 and 1, or -1 and 1, but for continuous units "
             "(real=True, --units gaussian)"

@@ -10,7 +10,16 @@ from mcgen.results import autoencoders, models, samples
 from mcgen.results.exchange import write_exchange, write_exchanges
 from mcgen.results.files import check_output, sign, uninterrupted, written_beside
 from mcgen.results.groups import Group
-from mcgen.results.study import Study, as_study, check_alike, of_model, of_samples, of_training, own_configuration
+from mcgen.results.study import (
+    Study,
+    as_study,
+    check_alike,
+    check_lengths,
+    of_model,
+    of_samples,
+    of_training,
+    own_configuration,
+)
 from mcgen.results.trees import write_tree
 
 
@@ -45,7 +54,8 @@ def save(
     FileError
         If the path exists and overwrite is false, or cannot be written.
     InputError
-        If `what` is of another type, or the entries of a list differ in more than temperature, seed and numbers.
+        If `what` is of another type, the entries of a list differ in more than temperature, seed and numbers, or the
+        parts of a Study have different numbers of entries.
 
     Examples
     --------
@@ -58,6 +68,7 @@ def save(
     """
     path = check_output(path, overwrite)
     study = as_study(what)
+    check_lengths(study)
     check_alike("samples", study.samples, of_samples)
     check_alike("models", study.models, of_model)
     check_alike("trainings", study.trained, of_training)

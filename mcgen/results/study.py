@@ -112,6 +112,27 @@ def of_training(trained: rbm.Trained | vae.Fit) -> dict:
     return {"whether a trajectory was kept": bool(trained.trajectory)}
 
 
+def check_lengths(study: Study) -> None:
+    """Raise `InputError` if the entries of a study are not as many in all its parts: a file would not hold them all."""
+    parts = {name: len(getattr(study, name)) for name in ("temperatures", "samples", "models", "trained")}
+    n_entries = max(1, *parts.values())
+    is_of_all = len(study.models) == 1 and isinstance(study.models[0], vae.ConditionalVAE)
+    for name, length in parts.items():
+        if length not in (0, n_entries) and not (is_of_all and name in ("models", "trained")):
+            most = max(parts, key=parts.get)
+            raise InputError(
+                f"the study has {n_entries} {most} and {length} {name}; give one for each, or none, or save them in "
+                "files of their own"
+            )
+    for columns in (study.exact, study.observables):
+        for name, values in columns.items():
+            if np.size(values) != n_entries:
+                raise InputError(
+                    f"the column {name} has {np.size(values)} values, and the study {n_entries} "
+                    f"{'entry' if n_entries == 1 else 'entries'}; give one value for each temperature, model or run"
+                )
+
+
 def check_alike(name: str, entries: Sequence, properties: Callable[[object], dict]) -> None:
     """Raise `InputError` if the entries of one file differ in what the file keeps only once."""
     if not entries:

@@ -51,7 +51,7 @@ def is_begun(path: str | Path) -> bool:
     >>> is_begun("a_run_that_never_was.h5")
     False
     """
-    return part_of(path).exists() or (Path(path).is_file() and _attributes(Path(path))["has a checkpoint"])
+    return _is_there(part_of(path)) or (Path(path).is_file() and _attributes(Path(path))["has a checkpoint"])
 
 
 def found(path: str | Path, settings: dict, overwrite: bool = False, resume: bool = False) -> Path | None:
@@ -78,7 +78,7 @@ def found(path: str | Path, settings: dict, overwrite: bool = False, resume: boo
         checkpoint or is not one of mcgen's, or a setting differs, which the message names with both values.
     """
     path, part = Path(path), part_of(path)
-    if part.exists():
+    if _is_there(part):
         if resume:
             check_output(path, overwrite=True)
             return _checked(part, settings)
@@ -123,7 +123,10 @@ def claimed(path: str | Path) -> Iterator[None]:
     lock = Path(path).with_name(f".{Path(path).name}.lock")
     file = None
     try:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:  # its name is longer than that of the output
+            raise FileError(f"{path} cannot be written ({error.strerror}); choose another output") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -161,6 +164,11 @@ def is_claimed(path: str | Path) -> bool:
     return False
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; no, where no file can have its name."""
+    return os.path.exists(path)  # noqa: PTH110 - that of Path raises if the name is too long
+
+
 def _attributes(path: Path) -> dict:
     try:
         listing = hdf5.read(path, lambda _: [])[0]
@@ -177,7 +185,14 @@ def _checked(path: Path, settings: dict) -> Path:
     attributes = _attributes(path)
     if not attributes["has a checkpoint"]:
         raise FileError(f"{path} has no checkpoint to resume from; make it again (overwrite=True, --overwrite)")
-    before, now = json.loads(attributes["configuration"]), json.loads(json.dumps(settings, default=str))
+    try:
+        before = dict(json.loads(attributes["configuration"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(
+            f"{path} cannot be resumed: it does not say with which settings it was begun; choose another output, or "
+            "overwrite it"
+        ) from error
+    now = json.loads(json.dumps(settings, default=str))
     for name, value in now.items():
         if before.get(name) != value:
             raise FileError(

@@ -51,10 +51,10 @@ class Convolution:
     padding: str = "same"
 
     def __post_init__(self) -> None:
+        for name in ("shape", "filters"):
+            object.__setattr__(self, name, checks.integers(name, getattr(self, name), 1))
         if len(self.shape) != 3:
             raise InputError(f"shape={self.shape} is not that of an image; give (height, width, channels)")
-        object.__setattr__(self, "shape", tuple(checks.integer("shape", length, 1) for length in self.shape))
-        object.__setattr__(self, "filters", tuple(checks.integer("filters", number, 1) for number in self.filters))
         if not self.filters:
             raise InputError("filters is empty; give the number of filters of at least one convolution")
         checks.choice("padding", self.padding, ("same", "periodic"))
@@ -62,7 +62,7 @@ class Convolution:
         for length in self.shape[:2]:
             if length % reduction:
                 raise InputError(
-                    f"an image of {self.shape[0]} x {self.shape[1]} cannot be halved {len(self.filters)} times by "
+                    f"an image of {self.shape[0]} x {self.shape[1]} cannot be divided {len(self.filters)} times by "
                     f"stride={self.stride} and come back; give fewer filters, stride=1, or lengths that are multiples "
                     f"of {reduction}"
                 )

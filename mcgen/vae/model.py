@@ -10,7 +10,7 @@ from mcgen import checks, rng
 from mcgen.errors import InputError
 from mcgen.vae import architecture, decoders
 from mcgen.vae.layers.activation import CODES
-from mcgen.vae.network import Vector
+from mcgen.vae.network import Vector, checked_dtype
 
 
 class Autoencoding:
@@ -51,7 +51,7 @@ class Autoencoding:
         self.n_features = checks.integer("n_features", n_features, 1)
         self.n_latent = checks.integer("n_latent", n_latent, 1)
         self.n_conditions = n_conditions
-        self.hidden = tuple(checks.integer("hidden", width, 1) for width in hidden)
+        self.hidden = checks.integers("hidden", hidden, 1)
         self.activation = checks.choice("activation", activation, tuple(CODES))
         self.convolution = convolution
         self.decoder_kind = decoders.make(decoder)
@@ -66,7 +66,7 @@ class Autoencoding:
             *self.decoder.parameter_shapes,
             self.decoder_kind.parameter_shapes(self.n_features),
         ]
-        vector = Vector(self.parameter_shapes, np.dtype(dtype))
+        vector = Vector(self.parameter_shapes, dtype)
         views = self.parts(vector)
         self.encoder.initialize(views[0], rng.derive(seed, 0))
         self.decoder.initialize(views[1], rng.derive(seed, 1))
@@ -114,14 +114,15 @@ class Autoencoding:
         return self._views[2]
 
     def replace(self, parameters: np.ndarray) -> "Autoencoding":
-        """The same model with other parameters.
+        """The same model with other parameters, whose dtype becomes that of the model.
 
         Raises
         ------
         InputError
-            If there are more or fewer, or one is not finite.
+            If there are more or fewer, one is not finite, or they are neither float32 nor float64.
         """
         parameters = checks.finite_array("parameters", parameters, (self.n_parameters,))
+        checked_dtype(parameters.dtype)
         other = copy.copy(self)
         other.__dict__.pop("_views", None)
         other.parameters = _read_only(parameters.astype(parameters.dtype, copy=True))
@@ -129,7 +130,8 @@ class Autoencoding:
 
     def astype(self, dtype: object) -> "Autoencoding":
         """The same model in another precision."""
-        return self if self.dtype == np.dtype(dtype) else self.replace(self.parameters.astype(dtype))
+        dtype = checked_dtype(dtype)
+        return self if self.dtype == dtype else self.replace(self.parameters.astype(dtype))
 
     def check_rows(self, x: np.ndarray, name: str = "x") -> np.ndarray:
         """Rows of data (n_rows, n_features), C-contiguous: integers as int8, others in the model's precision.
@@ -143,8 +145,14 @@ class Autoencoding:
         if not len(x):
             raise InputError(f"{name} has no rows; give at least one")
         is_small = x.dtype.kind in "biu" and x.min() >= -128 and x.max() <= 127
-        dtype = np.int8 if is_small else self.dtype
-        return self.decoder_kind.check(name, np.ascontiguousarray(x, dtype))
+        with np.errstate(over="ignore"):
+            rows = np.ascontiguousarray(x, np.int8 if is_small else self.dtype)
+        if x.dtype.itemsize > rows.dtype.itemsize and not np.isfinite(rows).all():
+            raise InputError(
+                f"{name} has the value {x[~np.isfinite(rows)][0]:g}, beyond the numbers of {self.dtype}; scale the "
+                "data, or make the model with dtype='float64'"
+            )
+        return self.decoder_kind.check(name, rows)
 
     def check_condition(self, condition: np.ndarray | None, n_rows: int) -> np.ndarray | None:
         """Conditions of so many rows as the networks take them, or None for a model without."""

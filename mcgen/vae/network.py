@@ -157,6 +157,17 @@ class Network:
         return result
 
 
+def checked_dtype(dtype: object) -> np.dtype:
+    """A precision of networks, float32 or float64, or `InputError`."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found not in (np.float32, np.float64):
+        raise InputError(f"dtype={dtype} is not a precision of networks; give float32 or float64")
+    return found
+
+
 # Numbers of a vector whose squares are summed up in one piece.
 NUMBERS_AT_ONCE = 16_384
 
@@ -175,9 +186,7 @@ class Vector:
     """
 
     def __init__(self, shapes: list[dict[str, Shape]], dtype: np.dtype):
-        self.shapes, dtype = shapes, np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise InputError(f"dtype={dtype} is not a precision of networks; give float32 or float64")
+        self.shapes, dtype = shapes, checked_dtype(dtype)
         line = CACHE_LINE // dtype.itemsize
         every = [one for layer in shapes for one in layer.values()]
         starts = np.cumsum([0, *(-(-n_features(one) // line) * line for one in every)])

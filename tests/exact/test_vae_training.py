@@ -126,10 +126,10 @@ def test_divergence_names_the_step_and_keeps_the_last_good_state(data):
 
 def test_a_last_step_out_of_bounds_leaves_no_history_of_its_epoch(data):
     settings = {"batch_size": len(data), "seed": 8}
-    with pytest.raises(DivergenceError, match="epoch 1, step 1 of 1, .*a parameter is not finite") as caught:
+    with pytest.raises(DivergenceError, match=r"epoch 1, step 1 of 1, .*a parameter is not finite") as caught:
         vae.train(net(), data, epochs=1, learning_rate=1e300, **settings)
     assert caught.value.last_good is None
-    with pytest.raises(DivergenceError, match="epoch 2, step 1 of 1, .*a parameter is not finite") as caught:
+    with pytest.raises(DivergenceError, match=r"epoch 2, step 1 of 1, .*a parameter is not finite") as caught:
         vae.train(net(), data, epochs=2, learning_rate=[1e-3, 1e300], **settings)
     good = caught.value.last_good
     assert good.state.epoch == 1

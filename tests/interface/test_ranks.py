@@ -324,6 +324,20 @@ def test_an_index_that_leads_out_of_its_folder_is_refused(tmp_path):
         results.load(index)
 
 
+def test_an_index_is_merged_by_any_name(tmp_path, monkeypatch):
+    folder = tmp_path / "with space [%]"
+    folder.mkdir()
+    run = ising.sample(ising.Ising((2, 2)), 2.0, n_chains=4, n_draws=3, thin=1, burn_in=50, seed=1)
+    parts = [results.RankFile(results.save(folder / "part 0.h5", run), slice(0, 1), slice(0, 4))]
+    index = results.write_index(folder / "run.h5", parts)
+    link = tmp_path / "link.h5"
+    link.symlink_to(index)
+    monkeypatch.chdir(folder)
+    for number, name in enumerate((link, index, "run.h5")):
+        plain = results.load(results.merge(name, tmp_path / f"plain-{number}.h5"))
+        assert np.array_equal(plain.states, run.states)
+
+
 def test_an_index_that_is_replaced_takes_its_files_along(tmp_path):
     run = ising.sample(ising.Ising((4, 4)), 2.0, n_chains=2, n_draws=3, thin=1, burn_in=50, seed=1)
     other = results.save(tmp_path / "other.h5", run)  # not of a name that ranks write

@@ -465,6 +465,24 @@ def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tempered, tm
     assert not list(tmp_path.iterdir())
 
 
+MODELS = (rbm.RBM.random(2, 1, seed=1),)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"models": MODELS}, "has 2 temperatures and 1 models"),
+        ({"temperatures": (1.0,), "models": MODELS * 2}, "has 2 models and 1 temperatures"),
+        ({"exact": {"log_partition": np.zeros(3)}}, "column log_partition has 3 values, and the study 2 entries"),
+        ({"temperatures": (), "observables": {"a": np.zeros(3)}}, "column a has 3 values, and the study 1 entry"),
+    ],
+)
+def test_a_file_that_would_not_hold_all_entries_is_refused(more, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        results.save(tmp_path / "study.h5", results.Study(**({"temperatures": (1.0, 2.0)} | more)))
+    assert not (tmp_path / "study.h5").exists()
+
+
 def test_bad_outputs(tmp_path, runs):
     with pytest.raises(FileError, match=r"folder .*nowhere.* does not exist; create it"):
         results.save(tmp_path / "nowhere" / "file.h5", runs[0])
@@ -539,7 +557,7 @@ def test_rows_from_text_numpy_and_hdf5(tmp_path, runs):
     ("content", "error", "words"),
     [
         ("0 1\n1 2\n", InputError, r"holds the values \[2.0\]"),
-        ("0 -1\n", InputError, "rows must hold 0 and 1, or -1 and 1"),
+        ("0 -1\n", InputError, r"holds the values \[-1.0, 0.0\]; rows must hold 0 and 1, or -1 and 1"),
         ("0 nan\n", InputError, "holds the values"),
         ("zero one\n", FileError, "cannot be read as a table"),
         ("0 1\n1\n", FileError, "cannot be read as a table"),

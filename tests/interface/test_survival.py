@@ -366,6 +366,13 @@ def test_what_cannot_be_resumed_says_why(folder, capsys, monkeypatch):
     refused(
         f"{DRAWN} --resume --output other.h5", "other.h5.part cannot be resumed: it was not written by mcgen", capsys
     )
+    with h5py.File("unknown.h5.part", "w") as file:
+        file.attrs.update({"schema_version": 3, "mcgen_version": "1", "status": "running"})
+        file.create_group("checkpoint")
+    words = "unknown.h5.part cannot be resumed: it does not say with which settings it was begun"
+    refused(f"{DRAWN} --resume --output unknown.h5", words, capsys)
+    for length in (251, 300):  # there is no room for the names of the files beside it, or for its own
+        refused(f"{DRAWN} --output {'n' * length}", "cannot be written (File name too long)", capsys)
     results.save("plain.h5", rbm.RBM.random(2, 1, seed=1), status="interrupted")
     refused(f"{DRAWN} --resume --output plain.h5", "plain.h5 has no checkpoint to resume from", capsys)
 

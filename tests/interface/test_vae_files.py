@@ -163,6 +163,8 @@ def test_models_of_one_file_are_alike(tmp_path):
             results.save(tmp_path / "model.h5", [MODELS["spin"], MODELS[other]])
     with pytest.raises(InputError, match="trainings 0 and 1 differ in optimizer"):
         results.save(tmp_path / "fit.h5", [fitted(MODELS["spin"], 1, optimizer=one) for one in ("adam", "sgd")])
+    with pytest.raises(InputError, match="a model of the class Own cannot be saved; give one of Autoencoder, VAE"):
+        results.save(tmp_path / "model.h5", type("Own", (vae.VAE,), {})(n_features=4, hidden=(2,), n_latent=1))
     with pytest.raises(InputError, match="cannot be saved"):
         results.save(tmp_path / "model.h5", [MODELS["spin"], rbm.RBM.random(64, 2, seed=1)])
 
