@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 
 from mcgen import checks, rng
 from mcgen.errors import InputError
-from mcgen.vae.latent import aggregate_posterior
+from mcgen.vae.latent.posterior import aggregate_posterior
 from mcgen.vae.model import VAE
 
 # The least variance of a component in any direction, in units of that of all points: without a limit a component on a

@@ -1,0 +1,20 @@
+"""The place of rows in latent space."""
+
+import numpy as np
+
+from mcgen.errors import InputError
+from mcgen.vae.model import VAE, Autoencoding
+
+
+def latent_means(net: Autoencoding, x: np.ndarray, condition: np.ndarray | None) -> np.ndarray:
+    """Latent means of rows, or the codes of an Autoencoder."""
+    if isinstance(net, VAE):
+        return net.encode(x, condition)[0]
+    net.check_condition(condition, len(x))
+    return net.encode(x)
+
+
+def check_variational(net: Autoencoding) -> None:
+    """Raise `InputError` for what has no distribution of latent variables."""
+    if not isinstance(net, VAE):
+        raise InputError(f"{net!r} has no distribution of latent variables; give a VAE or ConditionalVAE")
