@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mcgen.vae import objective, panels
-from mcgen.vae.model import Autoencoding
+from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.network import Vector
 from mcgen.vae.objective import FEATURES_AT_ONCE
 

@@ -10,8 +10,8 @@ import numpy as np
 from mcgen import checks, optim, rng
 from mcgen.errors import DivergenceError, InputError
 from mcgen.progress import progress as progress_bar
+from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.bound import Passes
-from mcgen.vae.model import Autoencoding
 from mcgen.vae.network import Vector
 
 OBJECTIVES = ("elbo", "importance")

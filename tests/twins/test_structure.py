@@ -98,6 +98,7 @@ RANKS = [
     {"vae.layers.__init__"},
     {"vae.network", "vae.decoders"},
     {"vae.architecture"},
+    {"vae.autoencoding"},
     {"vae.model"},
     {"vae.bound", "vae.latent.groups", "vae.latent.means"},
     {"vae.latent.correlation", "vae.latent.paths", "vae.latent.posterior", "vae.latent.reconstruction"},

@@ -9,9 +9,9 @@ import numpy as np
 from mcgen import checks
 from mcgen.errors import InputError, StatisticsWarning
 from mcgen.stats.correlation import SMALLEST_SAMPLE
+from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.latent.groups import members_of
 from mcgen.vae.latent.means import latent_means
-from mcgen.vae.model import Autoencoding
 
 
 class Correlation(NamedTuple):

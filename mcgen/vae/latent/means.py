@@ -3,7 +3,8 @@
 import numpy as np
 
 from mcgen.errors import InputError
-from mcgen.vae.model import VAE, Autoencoding
+from mcgen.vae.autoencoding import Autoencoding
+from mcgen.vae.model import VAE
 
 
 def latent_means(net: Autoencoding, x: np.ndarray, condition: np.ndarray | None) -> np.ndarray:

@@ -8,8 +8,9 @@ from scipy.special import ndtri
 
 from mcgen import checks
 from mcgen.errors import InputError
+from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.latent.means import check_variational, latent_means
-from mcgen.vae.model import VAE, Autoencoding
+from mcgen.vae.model import VAE
 
 # Directions that are opposite up to the rounding of float32 have no shortest arc between them.
 OPPOSITE = 1e-5

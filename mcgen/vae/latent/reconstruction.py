@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.latent.means import latent_means
-from mcgen.vae.model import Autoencoding
 
 # Rows whose log-densities are computed at once.
 ROWS_AT_ONCE = 1024
