@@ -124,7 +124,7 @@ def _of_model(
     condition = None if not net.n_conditions else np.repeat([one for one, _ in source], [len(r) for _, r in source], 0)
     mean, log_std = net.encode(x, condition)
     kl = np.array([vae.standard_gaussian_kl(mean[:, [k]], log_std[:, [k]]).mean() for k in range(net.n_latent)])
-    active = mean.var(axis=0) > vae.training.ACTIVE_VARIANCE
+    active = vae.latent.active_units(mean)
     used = np.argsort(-kl, kind="stable")[:2]
     tile = figures.tile_shape(net.n_features, lattice)
     middle = shown[len(shown) // 2]

@@ -11,9 +11,8 @@ from scipy.special import expit
 from mcgen import checks, rng
 from mcgen.errors import InputError
 from mcgen.vae import objective
+from mcgen.vae.gaussian.shapes import LOG_ROOT_TWO_PI
 from mcgen.vae.layers.base import Shape, Views
-
-LOG_ROOT_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
 class _TwoLevel:

@@ -13,7 +13,7 @@ from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.vae.bound import Passes
 from mcgen.vae.decoders import Bernoulli, Spin
-from mcgen.vae.model import VAE
+from mcgen.vae.model import VAE, check_vae
 
 # Rows of a pass through the networks, each with a draw of its own: fewer rows of data have several draws at once. It is
 # part of the address of the random numbers, so another number gives other draws.
@@ -268,12 +268,6 @@ def kl_estimate(
     value = enumeration.kl_divergence(weights, found.value)
     error = float(np.sqrt(np.sum((weights * found.error) ** 2)))
     return DivergenceEstimate(value, error, float(0.5 * np.sum(weights * found.error**2)), n_states)
-
-
-def check_vae(net: VAE) -> None:
-    """Raise `InputError` for what has no likelihood."""
-    if not isinstance(net, VAE):
-        raise InputError(f"{net!r} is not a VAE and has no p(x); give a VAE or a ConditionalVAE")
 
 
 def check_listed(net: VAE) -> None:

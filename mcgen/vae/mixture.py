@@ -5,7 +5,6 @@ A mixture fitted to q(z) takes its place (Tomczak & Welling 2018), and p(x | z) 
 """
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,9 @@ from scipy.special import logsumexp
 
 from mcgen import checks, rng
 from mcgen.errors import InputError
+from mcgen.vae.gaussian.shapes import LOG_ROOT_TWO_PI
 from mcgen.vae.latent.posterior import aggregate_posterior
-from mcgen.vae.model import VAE
+from mcgen.vae.model import VAE, check_vae
 
 # The least variance of a component in any direction, in units of that of all points: without a limit a component on a
 # single point has an infinite likelihood.
@@ -317,8 +317,7 @@ def sample_from(
     >>> bool(np.all(mixture.sample_from(net, prior, n_draws=4, seed=1) == net.sample(4, seed=1)))
     True
     """
-    if not isinstance(net, VAE):
-        raise InputError(f"{net!r} has no p(x | z) to draw from; give a VAE or ConditionalVAE")
+    check_vae(net)
     if mixture.n_latent != net.n_latent:
         raise InputError(f"the mixture has {mixture.n_latent} latents and the model {net.n_latent}; fit one to it")
     n_draws = checks.integer("n_draws", n_draws, 1, rng.LARGEST_WORD)
@@ -379,7 +378,7 @@ def _log_joint(z: np.ndarray, weights: np.ndarray, means: np.ndarray, covariance
         for c in range(len(weights)):
             s = scales[c] @ (z - means[c]).T
             result[c] = peaks[c] - 0.5 * (s**2).sum(axis=0)
-        result -= 0.5 * z.shape[1] * math.log(2 * math.pi)
+        result -= z.shape[1] * LOG_ROOT_TWO_PI
     return result
 
 

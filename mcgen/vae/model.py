@@ -256,6 +256,12 @@ class ConditionalVAE(VAE):
         return ((condition - self.condition_offset) / self.condition_scale).astype(self.dtype)
 
 
+def check_vae(net: Autoencoding) -> None:
+    """Raise `InputError` for what has no p(x), p(x | z) and q(z | x)."""
+    if not isinstance(net, VAE):
+        raise InputError(f"{net!r} is not a VAE and has no distribution p(x, z); give a VAE or a ConditionalVAE")
+
+
 def one_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:
     """Labels 0 ... n_classes - 1 as conditions: 1 at the label, 0 elsewhere.
 

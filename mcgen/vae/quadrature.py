@@ -13,10 +13,11 @@ from scipy.special import expit
 
 from mcgen import checks, enumeration
 from mcgen.errors import InputError, SizeError
-from mcgen.vae.decoders import LOG_ROOT_TWO_PI, Gaussian
+from mcgen.vae.decoders import Gaussian
+from mcgen.vae.gaussian.shapes import LOG_ROOT_TWO_PI
 from mcgen.vae.layers.dense import Dense
-from mcgen.vae.likelihood import check_listed, check_vae
-from mcgen.vae.model import VAE
+from mcgen.vae.likelihood import check_listed
+from mcgen.vae.model import VAE, check_vae
 from mcgen.vae.network import Network, Vector
 
 MOST_LATENTS = 3

@@ -12,11 +12,10 @@ from mcgen.errors import DivergenceError, InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.bound import Passes
+from mcgen.vae.latent.posterior import active_units
 from mcgen.vae.network import Vector
 
 OBJECTIVES = ("elbo", "importance")
-# A latent is in use if its mean moves with the data by more than this variance (Burda et al. 2016, section 5.2).
-ACTIVE_VARIANCE = 0.01
 # Rows that active units are counted with, where there are no validation rows.
 ACTIVE_ROWS = 2000
 
@@ -381,7 +380,7 @@ class _Watch:
                 self.passes.decode(1.0)
                 sums[0] += self.passes.reconstruction().sum()
         with np.errstate(all="ignore"):
-            active = float((means.var(axis=0) > ACTIVE_VARIANCE).sum())
+            active = float(active_units(means).sum())
         reconstruction, kl = sums / len(self.x) if self.has_validation else (math.nan, math.nan)
         return {
             "validation_reconstruction": float(reconstruction),

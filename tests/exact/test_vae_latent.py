@@ -514,7 +514,7 @@ CASES = {
     "nan value": (lambda: latent.traversal(NET, values=[NAN]), "values has 1 values that are NaN"),
     "traversal from many rows": (lambda: latent.traversal(NET, ROWS), r"x has shape \(40, 5\)"),
     "no plane": (lambda: latent.manifold(identity(1)), "n_latent=1 leaves no plane.*traversal"),
-    "a plane of codes": (lambda: latent.manifold(PLAIN), "no distribution of latent variables"),
+    "a plane of codes": (lambda: latent.manifold(PLAIN), "is not a VAE and has no distribution"),
     "no points": (lambda: latent.manifold(NET, n_points=0), "n_points=0 is too small"),
     "a plane of one": (lambda: latent.manifold(NET, dimensions=(1, 1)), r"dimensions=\(1, 1\) names one latent twice"),
     "a plane of three": (lambda: latent.manifold(NET, dimensions=(0, 1, 2)), "is not a pair"),
@@ -583,7 +583,7 @@ CASES = {
     "fit with a bad seed": (lambda: mixture.fit_mixture(ROWS, 1, seed=-1), "seed=-1 is too small"),
     "no prior draws": (lambda: mixture.mixture_prior(NET, X, 2, n_draws=0), "n_draws=0 is too small"),
     "prior of no component": (lambda: mixture.mixture_prior(NET, X, 0), "n_components=0 is too small"),
-    "prior of codes": (lambda: mixture.mixture_prior(PLAIN, X, 1), "no distribution of latent variables"),
+    "prior of codes": (lambda: mixture.mixture_prior(PLAIN, X, 1), "is not a VAE and has no distribution"),
     "draws of codes": (lambda: mixture.sample_from(PLAIN, MIXTURE, 1), "give a VAE or ConditionalVAE"),
     "mixture of other latents": (
         lambda: mixture.sample_from(NET, MIXTURE, 1),

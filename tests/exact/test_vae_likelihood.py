@@ -342,7 +342,7 @@ def test_what_cannot_be_done_is_refused(monkeypatch):
     gaussian = VAE(n_features=6, hidden=(4,), n_latent=2, decoder="gaussian")
     many = VAE(n_features=25, hidden=(4,), n_latent=2, decoder="spin")
     for function in (elbo, log_likelihood, importance_estimate, log_likelihood_exact):
-        with pytest.raises(InputError, match=r"is not a VAE and has no p\(x\); give a VAE"):
+        with pytest.raises(InputError, match=r"is not a VAE and has no distribution p\(x, z\); give a VAE"):
             function(coder, x)
         with pytest.raises(InputError, match=r"takes no condition"):
             function(net, x, condition=np.ones((3, 1)))

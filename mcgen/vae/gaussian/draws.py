@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mcgen import checks, rng
-from mcgen.vae.gaussian.shapes import MeanStdGradient, checked_arguments, filled, scaled
+from mcgen.vae.gaussian.shapes import LOG_ROOT_TWO_PI, MeanStdGradient, checked_arguments, filled, scaled
 
 
 def reparameterized(mean: np.ndarray, log_std: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -147,4 +147,4 @@ def log_density(z: np.ndarray, mean: np.ndarray, log_std: np.ndarray) -> np.ndar
     z, mean, log_std = checked_arguments(z=z, mean=mean, log_std=log_std)
     with np.errstate(over="ignore"):
         s = scaled(z - mean, -log_std)
-        return -np.sum(0.5 * s * s + log_std + 0.5 * math.log(2 * math.pi), axis=-1)
+        return -np.sum(0.5 * s * s + log_std + LOG_ROOT_TWO_PI, axis=-1)

@@ -8,6 +8,8 @@ import numpy as np
 from mcgen import checks
 from mcgen.errors import InputError
 
+LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
+
 # (e^y - 1 - y) / (2 y^2) = sum_n y^(n-2) / (2 n!), the highest power first: to 1e-18 for |y| < 1.
 EXCESS_SERIES = [0.5 / math.factorial(n) for n in range(19, 1, -1)]
 

@@ -8,7 +8,7 @@ together.
 from mcgen.vae.latent.correlation import Correlation, correlate, correlations
 from mcgen.vae.latent.groups import GroupMeans, by_group
 from mcgen.vae.latent.paths import interpolate, manifold, traversal
-from mcgen.vae.latent.posterior import AggregatePosterior, aggregate_posterior
+from mcgen.vae.latent.posterior import AggregatePosterior, active_units, aggregate_posterior
 from mcgen.vae.latent.reconstruction import ReconstructionError, reconstruction_error
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Correlation",
     "GroupMeans",
     "ReconstructionError",
+    "active_units",
     "aggregate_posterior",
     "by_group",
     "correlate",

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from mcgen.errors import InputError
 from mcgen.vae.autoencoding import Autoencoding
 from mcgen.vae.model import VAE
 
@@ -13,9 +12,3 @@ def latent_means(net: Autoencoding, x: np.ndarray, condition: np.ndarray | None)
         return net.encode(x, condition)[0]
     net.check_condition(condition, len(x))
     return net.encode(x)
-
-
-def check_variational(net: Autoencoding) -> None:
-    """Raise `InputError` for what has no distribution of latent variables."""
-    if not isinstance(net, VAE):
-        raise InputError(f"{net!r} has no distribution of latent variables; give a VAE or ConditionalVAE")

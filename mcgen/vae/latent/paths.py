@@ -9,8 +9,8 @@ from scipy.special import ndtri
 from mcgen import checks
 from mcgen.errors import InputError
 from mcgen.vae.autoencoding import Autoencoding
-from mcgen.vae.latent.means import check_variational, latent_means
-from mcgen.vae.model import VAE
+from mcgen.vae.latent.means import latent_means
+from mcgen.vae.model import VAE, check_vae
 
 # Directions that are opposite up to the rounding of float32 have no shortest arc between them.
 OPPOSITE = 1e-5
@@ -169,7 +169,7 @@ def manifold(
     >>> latent.manifold(net, n_points=4).shape
     (4, 4, 6)
     """
-    check_variational(net)
+    check_vae(net)
     if net.n_latent == 1:
         raise InputError("n_latent=1 leaves no plane to lay a grid in; use latent.traversal along the one latent")
     n_points = checks.integer("n_points", n_points, 1)

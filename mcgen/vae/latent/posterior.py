@@ -9,14 +9,35 @@ from scipy.special import logsumexp
 from mcgen import checks, rng
 from mcgen.errors import InputError
 from mcgen.vae import gaussian
-from mcgen.vae.latent.means import check_variational
-from mcgen.vae.model import VAE
+from mcgen.vae.gaussian.shapes import LOG_ROOT_TWO_PI
+from mcgen.vae.model import VAE, check_vae
 
 # A latent is in use if the variance of its mean over the data is above this (Burda et al. 2016, section 5.2).
 ACTIVE_VARIANCE = 0.01
 
 # How many points and rows a block of log-densities has: 2 MiB.
 POINTS_AT_ONCE, ROWS_AT_ONCE = 256, 1024
+
+
+def active_units(means: np.ndarray) -> np.ndarray:
+    """Which latents the encoder uses: those whose means vary by more than 0.01 over rows (Burda et al. 2016).
+
+    Parameters
+    ----------
+    means : array, shape (n_rows, n_latent)
+        Of q(z | x), in units of the standard deviation of the prior.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_latent,)
+
+    Examples
+    --------
+    >>> from mcgen.vae import latent
+    >>> latent.active_units([[0.0, 1.0], [0.1, -1.0]]).tolist()
+    [False, True]
+    """
+    return np.var(means, axis=0) > ACTIVE_VARIANCE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,8 +100,8 @@ class AggregatePosterior:
 
     @property
     def active_units(self) -> np.ndarray:
-        """Which latents the encoder uses: those whose means vary by more than 0.01 over rows; bool, (n_latent,)."""
-        return self.means.var(axis=0) > ACTIVE_VARIANCE
+        """Which latents the encoder uses: see `active_units`; bool, (n_latent,)."""
+        return active_units(self.means)
 
     @property
     def gaussian_kl(self) -> float:
@@ -106,7 +127,7 @@ class AggregatePosterior:
         """
         z = checks.finite_array("z", z, (None, self.n_latent)).astype(np.float64)
         inverse = np.exp(-self.log_stds)
-        peaks = -self.log_stds.sum(axis=1) - 0.5 * self.n_latent * math.log(2 * math.pi)
+        peaks = -self.log_stds.sum(axis=1) - self.n_latent * LOG_ROOT_TWO_PI
         result = np.full(len(z), -np.inf)
         for start in range(0, len(z), POINTS_AT_ONCE):
             points = slice(start, start + POINTS_AT_ONCE)
@@ -178,5 +199,5 @@ def aggregate_posterior(net: VAE, x: np.ndarray, condition: np.ndarray | None = 
     >>> q.mean.shape, q.covariance.shape, q.log_density(np.zeros((3, 2))).shape
     ((2,), (2, 2), (3,))
     """
-    check_variational(net)
+    check_vae(net)
     return AggregatePosterior(*net.encode(x, condition))
