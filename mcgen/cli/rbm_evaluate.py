@@ -13,7 +13,7 @@ from mcgen.cli.arguments import (
     sampling_settings,
 )
 from mcgen.cli.printing import arrays_of, print_of_models
-from mcgen.cli.units import as_units, is_real
+from mcgen.cli.units import is_real
 from mcgen.errors import InputError
 
 METHODS = ("auto", "gibbs", "metropolis", "tempering", "exact")
@@ -73,10 +73,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 def _rows(path: str, models: tuple, temperatures: tuple) -> list:
     """The test rows of each model, as states of its visible units."""
-    from mcgen import results
+    from mcgen.results.rows import as_states, load_rows
 
     kind = models[0].visible
-    tables = results.load_rows(path, is_real(kind.name))
+    tables = load_rows(path, is_real(kind.name))
     if len(models) == len(tables) == 1 and None in (temperatures[0], tables[0][0]):
         chosen = [tables[0][1]]
     else:
@@ -87,7 +87,7 @@ def _rows(path: str, models: tuple, temperatures: tuple) -> list:
             model = "a model without a temperature" if missing[0] is None else f"the model of T = {missing[0]:g}"
             raise InputError(f"{path} has no rows for {model}: its temperatures are {words}; give data of all models")
         chosen = [by_temperature[temperature] for temperature in temperatures]
-    chosen = [model.check_rows(as_units(rows, kind), path) for model, rows in zip(models, chosen, strict=True)]
+    chosen = [model.check_rows(as_states(rows, kind.name), path) for model, rows in zip(models, chosen, strict=True)]
     fewest = min(map(len, chosen))
     if fewest < FEWEST_ROWS:
         raise InputError(f"{path} holds {fewest} rows for a model; give at least {FEWEST_ROWS} to evaluate it")

@@ -17,7 +17,7 @@ from mcgen.cli.arguments import (
     survival_arguments,
 )
 from mcgen.cli.ranks import in_step
-from mcgen.cli.units import KINDS, as_units, is_real, unit_kind
+from mcgen.cli.units import KINDS, is_real, unit_kind
 from mcgen.errors import InputError
 from mcgen.progress import until_interrupted
 
@@ -225,9 +225,10 @@ def _train_one(
     An earlier result is gone on with; keep is called after every epoch with a function that gives the result so far.
     """
     from mcgen import evaluation, observables, rbm
+    from mcgen.results.rows import as_states
 
     temperature, rows, lattice = table
-    v, validation = _split(as_units(rows, visible), arguments.validation, seeds[0])
+    v, validation = _split(as_states(rows, visible.name), arguments.validation, seeds[0])
     start = _start(arguments, v, lattice, visible, hidden, seeds[0])
     comparable = lattice is not None and temperature is not None and evaluation.has_spins(start, lattice)
     settings = {"seed": seeds[1], "device": arguments.device, "progress": world.rank == 0}

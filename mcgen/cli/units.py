@@ -1,4 +1,4 @@
-"""Kinds of units as words of a command, and rows of data as their states."""
+"""Kinds of units as words of a command."""
 
 from mcgen.errors import InputError
 
@@ -31,20 +31,3 @@ def unit_kind(argument: str, text: str):  # noqa: ANN201 - the rooms are importe
 def is_real(text: str | None) -> bool:
     """Whether the word names units whose states are real numbers."""
     return text in ("gaussian", "relu")
-
-
-def as_units(rows, kind):  # noqa: ANN001, ANN201
-    """Rows of 0/1 or -1/+1 as states of the units; rows for other units as they are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mcgen.cli.units import as_units, unit_kind
-    >>> as_units(np.array([[0, 1]]), unit_kind("--units", "spin")).tolist()
-    [[-1, 1]]
-    """
-    if kind.name == "spin" and rows.min() >= 0:
-        return 2 * rows - 1
-    if kind.name == "bernoulli" and rows.min() < 0:
-        return (rows + 1) // 2
-    return rows

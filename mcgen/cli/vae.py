@@ -87,6 +87,7 @@ def _check_evaluate(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from mcgen import results, rng
+    from mcgen.results.rows import as_states
 
     study, chosen = entries(arguments.file, arguments.temperature)
     kind = chosen[0].net.decoder_kind.name
@@ -95,7 +96,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         rows, lattice = _data_of(arguments, tables, entry)
         lattice = lattice or study.lattice
         check_lattice(arguments, entry, rows)
-        x = vae_training.as_features(rows, kind)
+        x = as_states(rows, kind)
         seeds = [rng.derive(arguments.seed, 4 * k + part) for part in range(4)]
         print(f"{entry.label}{len(rows)} rows, bounds of {len(thinned(x, arguments.rows))} of them")
         for line in (

@@ -164,10 +164,11 @@ def _train_one(arguments: argparse.Namespace, tables: list, k: int, earlier: dic
     import numpy as np
 
     from mcgen import rng, vae
+    from mcgen.results.rows import as_states
 
     seeds = [rng.derive(arguments.seed, PARTS * k + part) for part in range(PARTS)]
     kind = arguments.decoder or ("spin" if min(rows.min() for _, rows, _ in tables) < 0 else "bernoulli")
-    x = np.concatenate([as_features(rows, kind) for _, rows, _ in tables])
+    x = np.concatenate([as_states(rows, kind) for _, rows, _ in tables])
     condition = np.repeat([table[0] for table in tables], [len(table[1]) for table in tables])[:, None]
     condition = condition.astype(float) if arguments.conditional else None
     net = _start(arguments, x.shape[1], tables, kind, seeds[0])
@@ -191,17 +192,6 @@ def _train_one(arguments: argparse.Namespace, tables: list, k: int, earlier: dic
         return fit, [_evaluated(fit.model, table, kind, rng.derive(seeds[2], n)) for n, table in enumerate(tables)]
     except KeyboardInterrupt:
         return fit, []
-
-
-def as_features(rows, kind: str):  # noqa: ANN001, ANN201 - NumPy is imported late
-    """Two-level rows as the decoder takes them; others as they are."""
-    import numpy as np
-
-    if kind == "spin" and rows.min() >= 0 and np.isin(rows, (0, 1)).all():
-        return 2 * rows - 1
-    if kind == "bernoulli" and rows.min() < 0 and np.isin(rows, (-1, 1)).all():
-        return (rows + 1) // 2
-    return rows
 
 
 def _start(arguments: argparse.Namespace, n_features: int, tables: list, kind: str, seed: int):  # noqa: ANN202
@@ -275,11 +265,12 @@ def _check_same(net, resume) -> None:  # noqa: ANN001
 def _evaluated(net, table: tuple, kind: str, seed: int) -> tuple[dict, dict]:  # noqa: ANN001
     """Exact values and columns of one temperature, printed."""
     from mcgen import evaluation, vae
+    from mcgen.results.rows import as_states
 
     temperature, rows, lattice = table
     conditional = isinstance(net, vae.ConditionalVAE)
     entry = Entry(temperature, net, [temperature] if conditional else None)
-    columns, words = bound_columns(entry, thinned(as_features(rows, kind)), seed)
+    columns, words = bound_columns(entry, thinned(as_states(rows, kind)), seed)
     if conditional:
         print(f"T = {temperature:g}: {words}")
     if temperature is None or not evaluation.has_spins(net, lattice):

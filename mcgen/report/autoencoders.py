@@ -11,6 +11,7 @@ from mcgen import figures, results, rng, vae
 from mcgen.errors import InputError
 from mcgen.report.parts import Panel, Section, on_axes
 from mcgen.results import Study
+from mcgen.results.rows import as_states
 
 # Rows of data in a latent plane, and configurations in a mosaic.
 MOST_POINTS, MOST_TILES = 2000, 36
@@ -39,11 +40,13 @@ def load_tables(study: Study, data: str | Path) -> Tables:
                 f"{data} has rows of {rows.shape[1]} numbers, and the models {net.n_features} features; give the data "
                 "that they were trained on"
             )
-        if kind.name == "bernoulli" and rows.min() < 0:
-            rows = (rows + 1) // 2
-        if kind.name == "spin" and rows.min() >= 0:
-            rows = 2 * rows - 1
+        rows = net.check_rows(as_states(rows, kind.name), str(data))
         tables.append((temperature, rows[:: -(-len(rows) // MOST_POINTS)]))
+    places = range(len(study.models))
+    if not any(_matching(study.models[k], one, _temperatures(study, k)) for k in places for one, _ in tables):
+        have = ", ".join("none" if one is None else f"{one:g}" for one, _ in tables)
+        wanted = "with one" if net.n_conditions else "of " + ", ".join(f"{one:g}" for one in study.temperatures)
+        raise InputError(f"{data} has rows of the temperatures {have}, and none for the models; give rows {wanted}")
     return tables
 
 
@@ -82,10 +85,21 @@ def sections(study: Study, tables: Tables = ()) -> list[Section]:
         net, temperatures = study.models[k], _temperatures(study, k)
         panels = []
         if study.trained:
-            words = "The bound on -log p(x) is the reconstruction and the KL divergence together; lower is better."
-            panels.append(Panel("Learning curves", on_axes(learning_curve, study.trained[k]), words))
+            drawing = on_axes(learning_curve, study.trained[k])
+            panels.append(Panel("Learning curves", drawing, _words_of_bound(study.trained[k])))
         found.append(Section(_title(net, temperatures), panels + _of_model(net, temperatures, study.lattice, tables)))
     return found
+
+
+def _words_of_bound(fit: vae.Fit) -> str:
+    """What the curves of a training are bounds on."""
+    if not fit.model.is_variational:
+        return "-log p(x | h) of rows given their codes h: the error of reconstruction; lower is better."
+    if fit.settings.get("objective") == "importance":
+        k = fit.settings.get("n_draws")
+        words = f"The bound on -log p(x) is the importance-weighted one, of {k} draws, and that of validation rows the"
+        return f"{words} reconstruction and the KL divergence together; lower is better."
+    return "The bound on -log p(x) is the reconstruction and the KL divergence together; lower is better."
 
 
 def _temperatures(study: Study, k: int) -> tuple[float, ...]:

@@ -100,6 +100,33 @@ def _checked(path: Path, rows: np.ndarray, real: bool) -> np.ndarray:
     return rows
 
 
+def as_states(rows: np.ndarray, kind: str) -> np.ndarray:
+    """Rows of 0 and 1, or of -1 and 1, as a model of these units or features takes them; others as they are.
+
+    Parameters
+    ----------
+    rows : array, shape (n_rows, n_units)
+    kind : str
+        Of units or of a decoder: "spin" has -1 and 1, "bernoulli" 0 and 1.
+
+    Returns
+    -------
+    ndarray, shape (n_rows, n_units)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.results.rows import as_states
+    >>> as_states(np.array([[0, 1]]), "spin").tolist(), as_states(np.array([[0.0, 0.5]]), "bernoulli").tolist()
+    ([[-1, 1]], [[0.0, 0.5]])
+    """
+    if kind == "spin" and rows.min() >= 0 and np.isin(rows, (0, 1)).all():
+        return 2 * rows - 1
+    if kind == "bernoulli" and rows.min() < 0 and np.isin(rows, (-1, 1)).all():
+        return (rows + 1) // 2
+    return rows
+
+
 def lattice_series(path: str | Path, k: int, lattice: ising.Ising) -> tuple[np.ndarray, np.ndarray]:
     """Energies and magnetisations, on a lattice, of the states of one model in a file, read piece by piece.
 

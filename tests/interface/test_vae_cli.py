@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mcgen import cli, evaluation, ising, report, results, vae
-from mcgen.cli.vae_training import as_features
 from mcgen.errors import InputError
 from mcgen.results import Study
+from mcgen.results.rows import as_states
 
 LATTICE = ising.Ising((2, 3))
 TRAIN = "vae train --data ising.h5 --latent 2 --hidden 8 --epochs 3 --batch-size 32 --seed 1 --output vae.h5"
@@ -232,9 +232,9 @@ def test_rows_become_what_the_decoder_takes():
     bits, spins = np.int8([[0, 1, 1]]), np.int8([[-1, 1, 1]])
     for kind, expected in (("spin", spins), ("bernoulli", bits)):
         for rows in (bits, spins):
-            assert np.array_equal(as_features(rows, kind), expected)
+            assert np.array_equal(as_states(rows, kind), expected)
     grey = np.array([[0.25, -0.5]])
-    assert as_features(grey, "bernoulli") is grey
+    assert as_states(grey, "bernoulli") is grey
 
 
 def test_bad_commands_end_with_one_line(folder, capsys):
@@ -243,6 +243,7 @@ def test_bad_commands_end_with_one_line(folder, capsys):
     net = vae.Autoencoder(6, (4,), 2, "spin")
     results.save("ae.h5", net)
     np.save("wide.npy", np.ones((20, 7), np.int8))
+    results.save("other.h5", ising.sample(LATTICE, 2.5, n_chains=4, n_draws=5, burn_in=50, seed=1))
     capsys.readouterr()
     new = TRAIN.replace("vae.h5", "new.h5")
     for line, words in (
@@ -260,6 +261,7 @@ def test_bad_commands_end_with_one_line(folder, capsys):
         ("vae evaluate vae.h5 --data ising.h5 --importance 1", "--importance"),
         ("rbm sample vae.h5 --output s.h5", "vae.h5 holds a VAE, no RBM"),
         ("report vae.h5 --data wide.npy --output r.png", "rows of 7 numbers"),
+        ("report vae.h5 --data other.h5 --output r.png", "rows of the temperatures 2.5, and none for the models; give"),
         ("report rbm.h5 --data ising.h5 --output r.png", "is for the report of a VAE"),
     ):
         assert mcgen(line) == 2, line
