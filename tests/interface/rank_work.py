@@ -23,7 +23,7 @@ from mcgen import blocks, cli, ising, parallel, rbm
 from mcgen.ising import sampling
 from mcgen.ising.exact import summation
 from mcgen.rbm.exact import two_level
-from mcgen.results import streaming
+from mcgen.results import sample_writer
 
 WORLD = parallel.world()
 LATTICE = ising.Ising((8, 8))
@@ -130,7 +130,7 @@ def run(line):
 
 def killed_draws(words):
     """Rank 1 is killed with its first temperature complete, when rank 0 has kept that, and it has not."""
-    keep = streaming.SampleWriter.keep
+    keep = sample_writer.SampleWriter.keep
 
     def kept(self, status="running"):
         if WORLD.rank == 1 and self.n_complete:
@@ -146,7 +146,7 @@ def killed_draws(words):
         with contextlib.suppress(OSError), h5py.File(part) as file:
             return json.loads(file["checkpoint"].attrs["numbers"])["n_complete"] == 1
 
-    with mock.patch.object(streaming.SampleWriter, "keep", kept):
+    with mock.patch.object(sample_writer.SampleWriter, "keep", kept):
         cli.main(words.split())
 
 
@@ -159,7 +159,7 @@ def killed_at_the_end(words):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with mock.patch.object(streaming, "put_together", killed if WORLD.rank else streaming.put_together):
+    with mock.patch.object(sample_writer, "put_together", killed if WORLD.rank else sample_writer.put_together):
         cli.main(words.split())
 
 

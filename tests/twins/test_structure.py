@@ -203,6 +203,7 @@ RANKS = [
         "results.ranks",
         "results.rows",
         "results.runs",
+        "results.sample_writer",
         "results.samples",
         "results.saving",
         "results.segments",
