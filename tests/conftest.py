@@ -20,8 +20,8 @@ FILES = """
     statistics/test_validation interface/test_streaming exact/test_convolution twins/test_simulator
     exact/test_vae_layers exact/test_vae_model exact/test_vae_training exact/test_vae_latent exact/test_vae_mixture
     exact/test_vae_likelihood exact/test_gaussian interface/test_vae_files interface/test_vae_cli
-    interface/test_vae_scripts exact/test_rng twins/test_compile interface/test_scripts interface/test_documentation twins/test_threads
-    interface/test_results interface/test_report interface/test_report_page interface/test_errors
+    interface/test_vae_scripts exact/test_rng twins/test_compile interface/test_scripts interface/test_documentation
+    twins/test_threads interface/test_results interface/test_report interface/test_report_page interface/test_errors
     interface/test_schema interface/test_damaged_files *
     interface/test_cli interface/test_ranks interface/test_logz interface/test_pipeline interface/test_survival
     interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory

@@ -148,7 +148,8 @@ def _of_model(
     low, high = _range(net, x)
     color = x.mean(axis=1, dtype=np.float64)
     decoded = "Decoded along the latent" if len(used) == 1 else f"Decoded: latents {used[0]} across, {used[1]} up"
-    generated = "Configurations drawn from the model" + ", from the first temperature to the last" * (len(shown) > 1)
+    dark = "up" if net.decoder_kind.name == "spin" else "large"
+    of = f", from T = {shown[0][0]:g} to {shown[-1][0]:g}" if len(shown) > 1 else ""
     return [
         Panel(
             f"{active.sum()} of {len(kl)} latents active",
@@ -163,12 +164,12 @@ def _of_model(
         Panel(
             decoded + at,
             on_axes(decoded_plane, net, used, tile, middle),
-            "Mean configurations at points of the plane, in steps of equal probability.",
+            f"Mean configurations at points of the plane, in steps of equal probability; dark is {dark}.",
         ),
         Panel(
-            "Generated configurations",
+            f"Generated configurations{of} (dark: {dark})",
             on_axes(figures.show_mosaic, image, "", "Greys", low, high, False),
-            f"{generated}; dark is large.",
+            "Drawn from the model.",
         ),
     ]
 
@@ -201,7 +202,9 @@ def learning_curve(axes: Axes, fit: vae.Fit) -> None:
     lines = []
     colors = {"bound": figures.ORANGE, "reconstruction": figures.BLUE}
     for name, color in colors.items():
-        lines += axes.plot(history["epoch"], -history[name], color=color, label=f"-{name}")
+        k = fit.settings.get("n_draws") if name == "bound" and fit.settings.get("objective") == "importance" else None
+        words = "" if k is None else f" of {k} draws"
+        lines += axes.plot(history["epoch"], -history[name], color=color, label=f"-{name}{words}")
         judged = -history[f"validation_{name}"]
         if np.isfinite(judged).any():
             axes.plot(history["epoch"], judged, color=color, linestyle="--")

@@ -133,7 +133,8 @@ def _of_draws(run: results.Draws, study: Study, k: int) -> list[Panel]:
     exact = lattices.magnetization_distribution(lattice, study.temperatures[k]) if is_lattice else None
     words = "The exact one is that of the lattice, the truth that the model has learned from." * bool(is_lattice)
     label = "sum of the features"
-    drawing = on_axes(series.distribution, run.magnetization, label, color, "drawn from the model", exact)
+    arguments = (run.magnetization, label, color, "drawn from the model", exact, 1.0, "truth, exact")
+    drawing = on_axes(series.distribution, *arguments)
     panels.append(Panel("Distribution of the sum of the features", drawing, words))
     mean = run.states[0].mean(axis=0, dtype=np.float64)
     image = figures.mosaic(mean[None], figures.tile_shape(n_features, lattice))

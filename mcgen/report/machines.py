@@ -68,6 +68,7 @@ def _against_truth(
     exact = lattices.magnetization_distribution(lattice, temperature)
     label, color = "magnetization per site", figures.COLORS["model"]
     series_of = (magnetization.astype(np.float64), label, color, "chains of the model", exact, 1 / lattice.n_sites)
+    series_of = (*series_of, "truth, exact")
     words = f"The 2^{lattice.n_sites} states are too many to compare one by one."
     words += " Exact is that of the truth, from which the data come." * (exact is not None)
     return [Panel("Magnetization of the model's chains", on_axes(series.distribution, *series_of), words)]

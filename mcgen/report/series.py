@@ -104,6 +104,7 @@ def distribution(
     words: str,
     exact: tuple[np.ndarray, np.ndarray] | None = None,
     scale: float = 1.0,
+    exact_words: str = "exact",
 ) -> None:
     """How often values occurred, with one standard error, and the exact probabilities if they are known.
 
@@ -118,6 +119,8 @@ def distribution(
     exact : (levels, probabilities), optional
     scale : float
         Values are drawn times this.
+    exact_words : str
+        What the exact probabilities are of, for the legend.
     """
     if series.size < 2:
         figures.say(axes, "a single draw\nhas no distribution")
@@ -139,7 +142,7 @@ def distribution(
     handles = []
     if exact is not None:
         known = np.histogram(exact[0], edges, weights=exact[1])[0]
-        style = {"color": figures.COLORS["truth"], "linewidth": 1, "label": "exact", "where": "mid", "zorder": 0}
+        style = {"color": figures.COLORS["truth"], "linewidth": 1, "label": exact_words, "where": "mid", "zorder": 0}
         shown = known > 0
         handles += axes.step(middle[shown], known[shown], **style)
     bars = {"markersize": 3.5, "capsize": 2, "color": color, "label": f"{words}, standard error"}
