@@ -3,6 +3,7 @@
 import datetime
 import functools
 import json
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -47,7 +48,7 @@ def attributes(configuration: dict, status: str) -> dict[str, str | int]:
     result = {
         "mcgen_version": metadata.version("mcgen"),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command_line": " ".join(sys.argv),
+        "command_line": shlex.join(sys.argv),
         "configuration": json.dumps(configuration, default=str),
         "generator": GENERATOR,
         "threads": numba.get_num_threads(),

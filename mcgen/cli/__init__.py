@@ -91,7 +91,7 @@ def parser() -> Parser:
     report.add_argument("file", help="any HDF5 file written by mcgen")
     words = "of VAEs: rows of data to show in the latent plane (default: configurations that the model generates)"
     report.add_argument("--data", default=None, help=words)
-    output_arguments(report, ending=".html")
+    output_arguments(report, ending=".html", words=": .html for a page, .png, .pdf or .svg for one figure")
     run.add_command(rooms)
     words = "Make one plain file of the files that several ranks have written."
     merge = command(rooms, "merge", _merge, words, "mcgen merge run.h5 --output plain.h5")

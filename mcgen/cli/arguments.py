@@ -32,7 +32,10 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """Defaults in the help, but for those that say nothing."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None or action.default is False else super()._get_help_string(action)
+        if isinstance(action.default, list) and action.default:
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
+        says_nothing = action.default is None or action.default is False or action.default == []
+        return action.help if says_nothing else super()._get_help_string(action)
 
 
 def command(
@@ -90,9 +93,9 @@ def sampling_arguments(
     device_argument(command)
 
 
-def output_arguments(command: Parser, ending: str = ".h5") -> None:
+def output_arguments(command: Parser, ending: str = ".h5", words: str = "") -> None:
     """Where the results go; pipelines name files with this ending."""
-    command.add_argument("--output", required=True, help="file to write").ending = ending
+    command.add_argument("--output", required=True, help="file to write" + words).ending = ending
     command.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
 
 

@@ -18,8 +18,8 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     words = "Write the parameters of models to a NumPy archive (.npz) or a PyTorch state dict (.pt)."
     export = command(rooms, "export", _export, words, "mcgen export rbm.h5 --output model.npz")
     export.add_argument("file", help="HDF5 file with models")
-    export.add_argument("--temperature", type=float, default=None, help="which of several models")
-    output_arguments(export)
+    export.add_argument("--temperature", type=float, default=None, help="that of the model, where a file has several")
+    output_arguments(export, words=": .npz or .pt")
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -63,9 +63,11 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
 
 def _lattice(command: Parser) -> None:
     command.add_argument("--shape", type=int, nargs="+", required=True, metavar="L", help="sites along each axis")
-    command.add_argument("--temperature", type=float, nargs="+", required=True, metavar="T", help="k_B = 1")
-    command.add_argument("--coupling", type=float, default=1.0, help="J, positive is ferromagnetic")
-    command.add_argument("--field", type=float, default=0.0, help="B")
+    command.add_argument(
+        "--temperature", type=float, nargs="+", required=True, metavar="T", help="temperatures, with k_B = 1"
+    )
+    command.add_argument("--coupling", type=float, default=1.0, help="J of neighbours, positive is ferromagnetic")
+    command.add_argument("--field", type=float, default=0.0, help="magnetic field B")
     command.add_argument("--open", action="store_true", help="open boundaries instead of periodic ones")
 
 

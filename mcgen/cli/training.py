@@ -40,7 +40,7 @@ def _gibbs_steps(word: str) -> int | str:
 OF_SGD = {
     "epochs": (int, 50, "passes through the data"),
     "negative-phase": (str, "cd", "cd, pcd, weighted, tempering, trajectory or exact"),
-    "gibbs-steps": (_gibbs_steps, 10, "the k of CD-k and PCD-k; auto measures what persistent chains need"),
+    "gibbs-steps": (_gibbs_steps, 10, "sweeps of a step, the k of CD-k and PCD-k; auto measures what chains need"),
     "chains": (int, 512, "persistent Markov chains"),
     "batch": (int, 128, "rows for each step"),
     "learning-rate": (float, 0.01, "at the first epoch"),
@@ -51,10 +51,10 @@ OF_SGD = {
     "damping": (float, None, "of natural (default: 0.01 exact, 0.1 sampled)"),
     "l1": (float, 0.0, "penalty on the sum of |W_ij|"),
     "max-weight-norm": (float, None, "largest norm of the weights of a hidden unit"),
-    "validation": (float, 0.0, "fraction of the rows that are kept apart"),
-    "patience": (int, None, "epochs without gain on these after which training stops, and returns the best model"),
+    "validation": (float, 0.0, "fraction of the rows that are kept apart, to validate"),
+    "patience": (int, None, "epochs without gain on validation rows, after which the best model is returned"),
     "keep-every": (int, None, "epochs between models that are kept in the file (default: none are)"),
-    "evaluate-every": (int, None, "epochs between exact evaluations (default: a tenth)"),
+    "evaluate-every": (int, None, "epochs between exact evaluations (default: a tenth of all)"),
 }
 
 
@@ -87,7 +87,7 @@ def _arguments(command: Parser) -> None:
         add(f"--{name}", type=kind, default=default, help=words)
     add("--centered", action="store_true", help="measure units from their means over the data")
     add("--l2", type=float, default=0.0, help="penalty on half the sum of W_ij^2, of both trainers")
-    words = "random, data (visible biases from the data's means) or low-rank (its principal components in the weights)"
+    words = "random, data (visible biases from means of the data) or low-rank (weights from principal components)"
     add("--start", default=STARTS[0], help=words)
     add("--seed", type=int, default=0, help="0 to 2**64 - 1")
     device_argument(command)
@@ -306,13 +306,16 @@ def pick_temperature(tables: list, arguments: argparse.Namespace) -> list:
     """The tables of data that --temperature leaves."""
     if arguments.temperature is None:
         return tables
-    picked = [table for table in tables if table[0] is not None and abs(table[0] - arguments.temperature) < 1e-9]
-    if not picked:
-        there = ", ".join(f"{table[0]:g}" for table in tables if table[0] is not None) or "none"
+    from mcgen.results.study import in_words, place_of
+
+    known = [table[0] for table in tables]
+    place = place_of(arguments.temperature, known)
+    if place is None:
         raise InputError(
-            f"--temperature {arguments.temperature:g} is not in {arguments.data}, which has: {there}; pick one of them"
+            f"--temperature {arguments.temperature:g} is not in {arguments.data}, which has: {in_words(known)}; pick "
+            "one of them"
         )
-    return picked
+    return [tables[place]]
 
 
 def truth(lattice, temperature: float | None):  # noqa: ANN001, ANN201 - NumPy is imported late

@@ -25,7 +25,7 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
     vae_training.add_command(vae)
     sample = command(
         vae, "sample", _sample, "Draw independent configurations from trained models.",
-        "mcgen vae sample vae.h5 --draws 1000 --seed 2 --output samples.h5",
+        "mcgen vae sample vae.h5 --draws 1000 --seed 2 --output samples.h5", _check_sample,
     )  # fmt: skip
     sample.add_argument("file", help="HDF5 file with models")
     sample.add_argument("--draws", type=int, default=1000, help="configurations of each temperature")
@@ -49,6 +49,12 @@ def add_commands(rooms: argparse._SubParsersAction) -> None:
 def _temperatures(parser: argparse.ArgumentParser) -> None:
     words = "only these; of a conditional model any (default: those of the file)"
     parser.add_argument("--temperature", type=float, nargs="+", default=None, metavar="T", help=words)
+
+
+def _check_sample(arguments: argparse.Namespace) -> None:
+    from mcgen import checks
+
+    checks.integer("--draws", arguments.draws, 1)
 
 
 def _sample(arguments: argparse.Namespace) -> int:
@@ -109,6 +115,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _data_of(arguments: argparse.Namespace, tables: list, entry: Entry) -> tuple:
     """Rows and lattice of the temperature of a model."""
+    from mcgen.results.study import in_words, place_of
+
     if entry.temperature is None or tables[0][0] is None:
         if len(tables) > 1:
             raise InputError(
@@ -116,14 +124,14 @@ def _data_of(arguments: argparse.Namespace, tables: list, entry: Entry) -> tuple
                 "none; give rows of one"
             )
         return tables[0][1:]
-    for temperature, rows, lattice in tables:
-        if temperature is not None and abs(temperature - entry.temperature) < 1e-9:
-            return rows, lattice
-    there = ", ".join(f"{table[0]:g}" for table in tables)
-    raise InputError(
-        f"{arguments.data} has no rows of T = {entry.temperature:g}, only of {there}; "
-        "pick one of them with --temperature"
-    )
+    known = [table[0] for table in tables]
+    place = place_of(entry.temperature, known)
+    if place is None:
+        raise InputError(
+            f"{arguments.data} has no rows of T = {entry.temperature:g}, only of {in_words(known)}; pick one of them "
+            "with --temperature"
+        )
+    return tables[place][1:]
 
 
 def _bounds(arguments: argparse.Namespace, entry: Entry, x, seeds: list[int]):  # noqa: ANN001, ANN202 - a generator

@@ -52,11 +52,15 @@ def entries(path: str, temperatures: Sequence[float] | None) -> tuple:
 
 
 def _pick(path: str, every: list[Entry], temperature: float) -> Entry:
-    for one in every:
-        if one.temperature is not None and abs(one.temperature - temperature) < 1e-9:
-            return one
-    there = ", ".join(f"{one.temperature:g}" for one in every if one.temperature is not None) or "none"
-    raise InputError(f"temperature {temperature:g} is not in {path}, which has: {there}; pick one of them")
+    from mcgen.results.study import in_words, place_of
+
+    known = [one.temperature for one in every]
+    place = place_of(temperature, known)
+    if place is None:
+        raise InputError(
+            f"temperature {temperature:g} is not in {path}, which has: {in_words(known)}; pick one of them"
+        )
+    return every[place]
 
 
 def thinned(rows, most: int = MOST_ROWS):  # noqa: ANN001, ANN201 - NumPy is imported late

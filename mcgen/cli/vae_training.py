@@ -19,11 +19,11 @@ OF_TRAIN = {
     "final-learning-rate": (float, None, "at the last epoch, with a geometric change between (default: constant)"),
     "optimizer": (str, "adam", "adam or sgd"),
     "objective": (str, "elbo", "elbo, or importance: the importance-weighted bound"),
-    "beta": (float, 1.0, "weight of the KL divergence"),
-    "warm-up": (int, 0, "epochs over which beta grows"),
-    "free-bits": (float, 0.0, "nats of each latent that cost nothing"),
-    "clip": (float, None, "largest norm of the gradient"),
-    "patience": (int, None, "epochs without a better validation bound after which training stops"),
+    "beta": (float, 1.0, "weight of the KL divergence in the ELBO"),
+    "warm-up": (int, 0, "epochs over which beta grows from 0"),
+    "free-bits": (float, 0.0, "nats of the KL divergence of each latent that cost nothing"),
+    "clip": (float, None, "largest norm of the gradient (default: any)"),
+    "patience": (int, None, "epochs without a better validation bound after which training stops, with the best model"),
 }
 # Periodic convolutions of 3 x 3 sites in steps of 2.
 FILTERS = (16, 32)
@@ -67,7 +67,7 @@ def _arguments(command: Parser) -> None:
         action="store_true",
         help="one model of all temperatures, with the temperature as its condition",
     )
-    add("--validation", type=float, default=0.1, help="fraction of the rows that is kept apart")
+    add("--validation", type=float, default=0.1, help="fraction of the rows that are kept apart, to validate")
     add("--draws-per-row", type=int, default=1, help="draws of the latent variables for each row and step")
     for name, (kind, default, words) in OF_TRAIN.items():
         add(f"--{name}", type=kind, default=default, help=words)

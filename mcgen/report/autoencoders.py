@@ -12,6 +12,7 @@ from mcgen.errors import InputError
 from mcgen.report.parts import Panel, Section, on_axes
 from mcgen.results import Study
 from mcgen.results.rows import as_states
+from mcgen.results.study import in_words, place_of
 
 # Rows of data in a latent plane, and configurations in a mosaic.
 MOST_POINTS, MOST_TILES = 2000, 36
@@ -44,8 +45,8 @@ def load_tables(study: Study, data: str | Path) -> Tables:
         tables.append((temperature, rows[:: -(-len(rows) // MOST_POINTS)]))
     places = range(len(study.models))
     if not any(_matching(study.models[k], one, _temperatures(study, k)) for k in places for one, _ in tables):
-        have = ", ".join("none" if one is None else f"{one:g}" for one, _ in tables)
-        wanted = "with one" if net.n_conditions else "of " + ", ".join(f"{one:g}" for one in study.temperatures)
+        have = in_words([one for one, _ in tables])
+        wanted = "with one" if net.n_conditions else f"of {in_words(study.temperatures)}"
         raise InputError(f"{data} has rows of the temperatures {have}, and none for the models; give rows {wanted}")
     return tables
 
@@ -187,7 +188,7 @@ def _matching(net: vae.VAE, temperature: float | None, temperatures: Sequence[fl
     """The condition of rows at a temperature, if the model is for it: a list of one, or empty."""
     if net.n_conditions:
         return [] if temperature is None else [np.array([temperature])]
-    known = not temperatures or temperature is None or abs(temperature - temperatures[0]) < 1e-9
+    known = not temperatures or temperature is None or place_of(temperature, temperatures[:1]) is not None
     return [None] if known else []
 
 

@@ -14,6 +14,7 @@ from mcgen.results.groups import AXES, Entries
 from mcgen.results.loading import refuse, version_of
 from mcgen.results.saving import save
 from mcgen.results.schema import check_arrays, check_listing, known_attributes, to_read
+from mcgen.results.study import in_words, place_of
 
 LAYER = re.compile(r"(encoder|decoder)_(\d+)_(weights|bias)")
 
@@ -112,12 +113,11 @@ def _pick(group: Group, temperature: float | None) -> Group:
     if temperature is None:
         return group
     entries = Entries(group)
-    known = np.array(entries.temperatures())
-    found = np.flatnonzero(np.isclose(known, temperature, rtol=1e-9, atol=0))
-    if not found.size:
-        have = ", ".join(f"{one:g}" for one in known) or "none"
+    place = place_of(temperature, entries.temperatures())
+    if place is None:
+        have = in_words(entries.temperatures())
         raise InputError(f"temperature={temperature:g} is not there; the models have: {have}")
-    return Group(group.attrs, {name: entries.get(name)[found[0]] for name in group})
+    return Group(group.attrs, {name: entries.get(name)[place] for name in group})
 
 
 def _of_torch(group: Group) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """What one file can hold, and which objects fit together into one."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -59,6 +60,24 @@ def as_study(what: object) -> Study:
         if things and all(isinstance(thing, kind) for thing in things):
             return Study(models=things)
     raise InputError(f"a {type(what).__name__} cannot be saved; give samples, a model, a training result, or a Study")
+
+
+def place_of(temperature: float, known: Sequence[float | None]) -> int | None:
+    """Where a temperature is among others, from which it may differ by a rounding; None if it is not there.
+
+    Examples
+    --------
+    >>> from mcgen.results.study import place_of
+    >>> place_of(0.3, [None, 0.1 + 0.2]), place_of(2.0, [1.8, 3.0])
+    (1, None)
+    """
+    places = (k for k, one in enumerate(known) if one is not None and math.isclose(one, temperature, rel_tol=1e-9))
+    return next(places, None)
+
+
+def in_words(temperatures: Sequence[float | None]) -> str:
+    """Temperatures for a message; "none" where there are none."""
+    return ", ".join(f"{one:g}" for one in temperatures if one is not None) or "none"
 
 
 def own_configuration(study: Study) -> dict:

@@ -18,6 +18,8 @@ from mcgen.results import Study, groups, samples
 LATTICE = ising.Ising((2, 3), field=0.1)
 DATA = Path(__file__).parents[1] / "data"
 
+MODELS = (rbm.RBM.random(2, 1, seed=1),)
+
 
 @pytest.fixture(scope="module")
 def runs():
@@ -254,6 +256,12 @@ def test_provenance(runs, tmp_path):
     assert attributes["created"].endswith("+00:00")
 
 
+def test_the_command_line_can_be_repeated(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["mcgen", "--output", "a name.h5", "$HOME"])
+    path = results.save(tmp_path / "model.h5", MODELS[0])
+    assert results.load_study(path).attributes["command_line"] == "mcgen --output 'a name.h5' '$HOME'"
+
+
 def test_settings_are_their_own_provenance(runs, tmp_path):
     path = results.save(tmp_path / "file.h5", runs[0])
     assert results.load_study(path).attributes["seed"] == 9
@@ -463,9 +471,6 @@ def test_entries_that_differ_in_what_is_kept_once_are_refused(runs, tempered, tm
         with pytest.raises(InputError, match=f"samples 0 and 1 differ in {words}.* files of their own"):
             results.save(tmp_path / "file.h5", [one, other])
     assert not list(tmp_path.iterdir())
-
-
-MODELS = (rbm.RBM.random(2, 1, seed=1),)
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,8 @@ def test_bad_commands_end_with_one_line(folder, capsys):
         ("vae sample ae.h5 --output s.h5", "ae.h5 holds a model of the class Autoencoder"),
         ("vae sample ising.h5 --output s.h5", "ising.h5 holds no model"),
         ("vae sample vae.h5 --temperature 5 --output s.h5", "temperature 5 is not in vae.h5, which has: 1.8, 3"),
+        ("vae sample vae.h5 --draws 0 --output s.h5", "--draws=0 is too small"),
+        ("vae evaluate vae.h5 --data other.h5 --temperature 3", "has no rows of T = 3, only of 2.5; pick one of them"),
         ("vae evaluate vae.h5 --data wide.npy", "rows of 7 numbers"),
         ("vae evaluate vae.h5 --data ising.h5 --importance 1", "--importance"),
         ("rbm sample vae.h5 --output s.h5", "vae.h5 holds a VAE, no RBM"),
