@@ -7,7 +7,7 @@ from scipy.stats import chi2, multivariate_normal, norm
 
 from mcgen import enumeration
 from mcgen.errors import InputError, SizeError
-from mcgen.vae import VAE, Autoencoder, ConditionalVAE, Gaussian, likelihood, quadrature
+from mcgen.vae import VAE, Autoencoder, ConditionalVAE, Gaussian, grid_sums, likelihood, quadrature
 from mcgen.vae.likelihood import elbo, importance_estimate, kl_estimate, log_likelihood
 from mcgen.vae.quadrature import kl_divergence, log_likelihood_exact, log_probabilities
 
@@ -166,7 +166,7 @@ def test_quadrature_does_not_depend_on_how_the_work_is_cut(method, monkeypatch):
     before = value()
     assert np.array_equal(before, value())
     monkeypatch.setattr(quadrature, "POINTS_AT_ONCE", 101)
-    monkeypatch.setattr(quadrature, "NUMBERS_AT_ONCE", 1000)
+    monkeypatch.setattr(grid_sums, "NUMBERS_AT_ONCE", 1000)
     assert value() == pytest.approx(before, abs=1e-11)
 
 
