@@ -276,7 +276,29 @@ def _thermodynamics(lattice: Ising, temperature: float, device: str) -> ising.ex
 
 
 def _mean_with_error(name: str, rows: np.ndarray) -> dict[str, float]:
-    return {name: float(rows.mean()), f"{name}_error": float(rows.std(ddof=1) / math.sqrt(len(rows)))}
+    return dict(zip((name, f"{name}_error"), mean_and_error(rows), strict=True))
+
+
+def mean_and_error(rows: np.ndarray) -> tuple[float, float]:
+    """The mean over rows and its standard error, rows taken as independent: sqrt(sum (x - mean)^2 / (n (n - 1))).
+
+    Parameters
+    ----------
+    rows : array, shape (n_rows,)
+
+    Returns
+    -------
+    mean, error : float
+        The error of a single row is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import evaluation
+    >>> evaluation.mean_and_error(np.array([1.0, 3.0]))
+    (2.0, 1.0)
+    """
+    return float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(len(rows))) if len(rows) > 1 else math.nan
 
 
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:

@@ -10,7 +10,6 @@ from mcgen.cli.vae_models import (
     bound_columns,
     check_lattice,
     entries,
-    mean_and_error,
     observable_lines,
     thinned,
 )
@@ -137,6 +136,7 @@ def _data_of(arguments: argparse.Namespace, tables: list, entry: Entry) -> tuple
 def _bounds(arguments: argparse.Namespace, entry: Entry, x, seeds: list[int]):  # noqa: ANN001, ANN202 - a generator
     """Bounds on log p(x), and how well rows are restored."""
     from mcgen import stats, vae
+    from mcgen.evaluation import mean_and_error
 
     yield "  " + bound_columns(entry, x, seeds[0])[1]
     found = vae.importance_estimate(entry.net, x, arguments.importance, entry.condition, seeds[1], progress=True)

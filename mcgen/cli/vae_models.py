@@ -68,14 +68,10 @@ def thinned(rows, most: int = MOST_ROWS):  # noqa: ANN001, ANN201 - NumPy is imp
     return rows[:: -(-len(rows) // most)]
 
 
-def mean_and_error(values) -> tuple[float, float]:  # noqa: ANN001
-    """The mean over rows and its standard error, rows taken as independent."""
-    return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
-
-
 def bound_columns(entry: Entry, rows, seed: int) -> tuple[dict[str, float], str]:  # noqa: ANN001
     """The evidence lower bound of rows and its parts, with errors of the means: columns of a table, and in words."""
     from mcgen import stats, vae
+    from mcgen.evaluation import mean_and_error
 
     bound = vae.elbo(entry.net, rows, entry.condition, n_draws=10, seed=seed)
     columns, words = {}, []

@@ -28,7 +28,7 @@ def sections(study: Study) -> list[Section]:
         label = _label(study, k)
         how = f"{run.states.shape[0]} chains of {run.states.shape[1]} draws, {run.method}"
         how = how if of_models else f"{run.states.shape[1]} independent draws"
-        panels, tables = _of_model(run, study, k) if of_models else _of_draws(run, study, k), []
+        panels, tables = _of_model(run, study) if of_models else _of_draws(run, study, k), []
         if run.exchange is not None:
             words = "inverse temperature" if run.exchange.betas is not None else "stored model"
             name = "tempering" + f" of {label}" * bool(label)
@@ -96,7 +96,7 @@ def _diagnostics(study: Study) -> Table:
     return Table("Do the chains agree, and how much are they worth?", ("", *series.DIAGNOSIS), rows)
 
 
-def _of_model(run: rbm.Samples, study: Study, k: int) -> list[Panel]:
+def _of_model(run: rbm.Samples, study: Study) -> list[Panel]:
     model, color = run.model, figures.COLORS["model"]
     conditional = is_conditional(run)
     states = run.states[:MOST_STATES, -1]

@@ -147,7 +147,7 @@ class Autoencoding:
         is_small = x.dtype.kind in "biu" and x.min() >= -128 and x.max() <= 127
         with np.errstate(over="ignore"):
             rows = np.ascontiguousarray(x, np.int8 if is_small else self.dtype)
-        if x.dtype.itemsize > rows.dtype.itemsize and not np.isfinite(rows).all():
+        if not is_small and x.dtype.itemsize > rows.dtype.itemsize and not np.isfinite(rows).all():
             raise InputError(
                 f"{name} has the value {x[~np.isfinite(rows)][0]:g}, beyond the numbers of {self.dtype}; scale the "
                 "data, or make the model with dtype='float64'"

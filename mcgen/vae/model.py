@@ -188,7 +188,8 @@ class VAE(Autoencoding):
         InputError
             If an argument is out of range.
         """
-        n_draws = checks.integer("n_draws", n_draws, 1)
+        n_draws = checks.integer("n_draws", n_draws, 1, rng.LARGEST_WORD)
+        self.check_condition(condition, n_draws)
         z = rng.normals(seed, rng.purpose.VAE_DRAW, n_draws, self.n_latent, step=1)
         return self.draw(z, seed, condition)
 

@@ -53,8 +53,10 @@ class Fit:
     model : VAE, ConditionalVAE or Autoencoder
         After the last epoch; with `patience`, after the epoch with the best validation bound.
     history : dict of arrays, one number for each epoch
-        epoch; learning_rate; beta; reconstruction, kl and bound (nats per row, means over the epoch's batches);
-        validation_reconstruction, validation_kl and validation_bound (NaN without validation rows); active_units;
+        epoch; learning_rate; beta (at the last batch); reconstruction, kl and bound (nats per row, means over the
+        epoch's batches; the bound is the ELBO whatever beta is, or the importance-weighted one);
+        validation_reconstruction, validation_kl and validation_bound (the same after the epoch, always of the ELBO
+        with one draw; NaN without validation rows); active_units (of the validation rows, or of the first 2000 rows);
         gradient_norm (mean over the batches before clipping, NaN without `clip`). See `train`.
     settings : dict
         All arguments of the training; n_rows, the number of rows of data.
