@@ -271,8 +271,8 @@ def train(
     return fit(interrupted)
 
 
-# What two models of one architecture may differ in, and a training cannot go on with.
-KEPT_BY_MODELS = ("dtype", "activation", "decoder_kind", "convolution", "condition_offset", "condition_scale")
+# What two models with parameters of the same shapes may differ in: a training goes on with neither changed.
+MODEL_SETTINGS = ("dtype", "activation", "decoder_kind", "convolution", "condition_offset", "condition_scale")
 
 COLUMNS = (
     *("epoch", "learning_rate", "beta", "reconstruction", "kl", "bound"),
@@ -356,7 +356,7 @@ def _start(net: Autoencoding, vector: Vector, resume: Fit | None, settings: dict
         return state, {name: [] for name in COLUMNS}
     if not isinstance(resume, Fit) or resume.model.parameter_shapes != net.parameter_shapes:
         raise InputError(f"resume is not a Fit of {net!r}; give what train returned, and the same model")
-    for name in KEPT_BY_MODELS:
+    for name in MODEL_SETTINGS:
         before, now = (getattr(one, name, None) for one in (resume.model, net))
         if not np.array_equal(before, now):
             raise InputError(
