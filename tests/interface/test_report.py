@@ -186,7 +186,7 @@ def test_lattices_too_large_to_list_are_drawn_with_what_is_exact(lattice, known,
     curves = [axes for axes in above if any(line.get_label() == "exact" for line in axes.lines)]
     assert len(curves) == len([name for name in known if name != "log_partition"])
     chains = axes_of(figure, "Magnetization of the model's chains")[0]
-    is_exact = any(line.get_label() == "exact" for line in chains.lines)
+    is_exact = any(line.get_label() == "truth, exact" for line in chains.lines)
     assert is_exact == (lattice.shape == (5, 6))
     assert re_dashes(evaluation.table(study)) > 0
 
