@@ -25,18 +25,19 @@ of which ladders take seven. Ctrl-C keeps what is done.
 
 import argparse
 import math
-import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from digits_parts.choosing import add_images, choose, images_of
+from digits_parts.yardsticks import Yardstick, measured, yardsticks
 from rbm_parts.showing import SHOWN, Found, believed, draw, table
 from scipy.special import stdtrit
-from vae_parts.images import BINARIZATIONS, FORMATS, read_data
+from study_parts import command
 
-from mcgen import checks, evaluation, rbm, report, results, rng
-from mcgen.errors import InputError, McgenError, StatisticsWarning
+from mcgen import checks, evaluation, rbm, results, rng
+from mcgen.errors import InputError, StatisticsWarning
 from mcgen.progress import until_interrupted
 from mcgen.rbm import partition
 from mcgen.rbm.evaluation import LogLikelihood
@@ -46,6 +47,10 @@ from mcgen.rbm.partition.draws import draw_model
 from mcgen.rbm.partition.result import FEWEST_EFFECTIVE, exact_value
 from mcgen.rbm.training.watching import GROUPS
 
+OF_FILES = {"hidden": 500, "gibbs_steps": 1, "epochs": 60, "batch_size": 500, "chains": 500, "learning_rate": 0.1}
+OF_FILES |= {"final_learning_rate": 0.005, "temperatures": 10_000, "burn_in": 3000}
+OF_SMALL = {"hidden": 20, "gibbs_steps": 5, "epochs": 300, "batch_size": 50, "chains": 500, "learning_rate": 0.1}
+OF_SMALL |= {"final_learning_rate": 0.005, "temperatures": 1000, "burn_in": 1000}
 # Standard deviation of the weights that the training starts from.
 START = 0.01
 # Models that are kept of the training, as the steps of a trajectory.
@@ -58,76 +63,68 @@ MOST_ERRORS = 4.0
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
+    add_images(parser, "--data", nargs="+", dest="paths", default=None)
+    for name, kind, words in (
+        ("hidden", int, "hidden units"),
+        ("gibbs_steps", int, "sweeps of the chains for each step of the training"),
+        ("epochs", int, "passes through the training data"),
+        ("batch_size", int, "images of a step"),
+        ("chains", int, "persistent chains"),
+        ("learning_rate", float, "of stochastic gradient ascent, at the first epoch"),
+        ("final_learning_rate", float, "at the last epoch"),
+        ("temperatures", int, "inverse temperatures of a run of annealing"),
+        ("burn_in", int, "sweeps before samples of the model or of a ladder"),
+    ):
+        both = f"(default: {OF_FILES[name]}, and of the 8x8 digits {OF_SMALL[name]})"
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=None, help=f"{words} {both}")
     add = parser.add_argument
-    add("--data", nargs="+", required=True, dest="paths", metavar="PATH", help="TRAIN [[VALIDATION] TEST]")
-    add("--format", default="guess", choices=FORMATS, help="of all files")
-    add("--binarize", default="no", choices=BINARIZATIONS, help="grey: cut at 1/2, or drawn once")
-    add("--hidden", type=int, default=500, help="hidden units")
     add("--negative-phase", default="pcd", choices=("pcd", "weighted", "tempering", "trajectory"), help="of training")
-    add("--gibbs-steps", type=int, default=1, help="sweeps of the chains for each step of the training")
-    add("--epochs", type=int, default=60, help="passes through the training data")
-    add("--batch-size", type=int, default=500, help="images of a step")
-    add("--chains", type=int, default=500, help="persistent chains")
-    add("--learning-rate", type=float, default=0.1, help="of stochastic gradient ascent, at the first epoch")
-    add("--final-learning-rate", type=float, default=0.005, help="at the last epoch")
     add(
         "--methods", nargs="+", choices=list(METHODS),
         help=f"estimates of log Z (default: all beside an exact sum, otherwise {', '.join(OF_LARGE)})",
     )  # fmt: skip
     add("--runs", type=int, default=512, help="annealing runs in each direction")
-    add("--temperatures", type=int, default=10_000, help="inverse temperatures of a run")
-    add("--burn-in", type=int, default=3000, help="sweeps before samples of the model or of a ladder")
     add("--ladder-chains", type=int, default=128, help="chains of bar, mbar, integration and trajectory")
     add("--draws", type=int, default=50, help="draws of each of them")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--output", default="learn_digits_rbm.h5", help="HDF5 file of model, training and estimates")
-    add("--figure", default="learn_digits_rbm.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
-    return parser.parse_args(argv)
+    command.add_common(parser, "learn_digits_rbm", "of model, training and estimates", quick=False)
+    return choose(parser.parse_args(argv), OF_FILES, OF_SMALL)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; the exit status is 1 if an estimate contradicts the exact log Z."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name, least in (("hidden", 1), ("runs", 2), ("temperatures", 2), ("burn_in", 1), ("ladder_chains", 2)):
-            checks.integer(f"--{name.replace('_', '-')}", getattr(arguments, name), least)
-        checks.integer("--draws", arguments.draws, 2)
-        sets = read_data(arguments.paths, arguments.format, arguments.binarize, arguments.seed)
-        train, validation, test = (rows if rows is None else bits(rows) for rows in sets)
-        # Files may be sorted by digit, and images that follow each other would then be more alike than any two.
-        test = test[rng.permutation(rng.derive(arguments.seed, 0), rng.purpose.STUDY_SPLIT, len(test))]
-        shown = 0 if validation is None else len(validation)
-        print(f"{len(train)} images to learn from, {shown} to validate, {len(test)} to test")
-        trained = learn(train, validation, arguments)
-        save(arguments, trained, [], None, "interrupted")  # it cannot get lost any more
-        found, interrupted = ([], True) if trained.interrupted else estimates(trained, train, arguments)
-        best, likelihood = believed(found), None
-        if best is not None:
-            likelihood = rbm.evaluation.log_likelihood(trained.model, test, best)
-        save(arguments, trained, found, likelihood, "interrupted" if interrupted else "complete")
-        print("\n" + table(trained, found, likelihood))
-        if likelihood is not None:
-            seed = rng.derive(arguments.seed, 4)
-            draws = draw_model(trained.model, SHOWN, seed, trained.chains, arguments.burn_in)[:, 0]
-            draw(arguments.figure, trained.model, found, likelihood, draws, test)
-    except McgenError as error:
-        print(f"learn_digits_rbm: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        words = f"interrupted; {arguments.output} has what was written before, if anything"
-        print(f"learn_digits_rbm: {words}", file=sys.stderr)
-        return 130
-    written = arguments.output + f" and {arguments.figure}" * (likelihood is not None)
-    words = f", interrupted after {len(found)} estimates of log Z" * interrupted
-    print(f"\nwrote {written} in {time.monotonic() - start:.0f} s{words}")
-    return 130 if interrupted else int(any(contradicts(one.estimate, best) for one in found))
+    return command.run("learn_digits_rbm", parse(argv), study)
+
+
+def study(arguments: argparse.Namespace) -> command.Ended:
+    """Train, estimate, and write everything."""
+    for name, least in (("hidden", 1), ("runs", 2), ("temperatures", 2), ("burn_in", 1), ("ladder_chains", 2)):
+        checks.integer(f"--{name.replace('_', '-')}", getattr(arguments, name), least)
+    checks.integer("--draws", arguments.draws, 2)
+    images = images_of(arguments)
+    train, validation, test = (rows if rows is None else bits(rows) for rows in images[:3])
+    # Files may be sorted by digit, and images that follow each other would then be more alike than any two.
+    test = test[rng.permutation(rng.derive(arguments.seed, 0), rng.purpose.STUDY_SPLIT, len(test))]
+    arguments.images = images.words  # for the file
+    trained = learn(train, validation, arguments)
+    save(arguments, trained, [], None, "interrupted")  # it cannot get lost any more
+    found, interrupted = ([], True) if trained.interrupted else estimates(trained, train, arguments)
+    best, likelihood, others = believed(found), None, []
+    if best is not None:
+        likelihood = rbm.evaluation.log_likelihood(trained.model, test, best)
+        if not arguments.paths:
+            own = measured("rbm", "this RBM", *(log_likelihoods(trained.model, rows, best) for rows in (train, test)))
+            seed = rng.derive(arguments.seed, 5)
+            others = [own, *yardsticks(train, test, arguments.hidden, arguments.epochs, seed)]
+    save(arguments, trained, found, likelihood, command.status_of(interrupted), others)
+    print("\n" + table(trained, found, likelihood, others))
+    if likelihood is not None:
+        seed = rng.derive(arguments.seed, 4)
+        draws = draw_model(trained.model, SHOWN, seed, trained.chains, arguments.burn_in)[:, 0]
+        draw(arguments.figure, trained.model, found, likelihood, draws, test, others)
+    wrong = any(contradicts(one.estimate, best) for one in found)
+    status = f"interrupted after {len(found)} estimates of log Z" if interrupted else "complete"
+    return command.Ended(status, int(wrong), has_figure=likelihood is not None)
 
 
 def bits(rows: np.ndarray) -> np.ndarray:
@@ -219,6 +216,11 @@ def estimates(trained: rbm.Trained, v: np.ndarray, arguments: argparse.Namespace
     return found, interrupted
 
 
+def log_likelihoods(model: rbm.RBM, v: np.ndarray, log_z: LogPartition) -> np.ndarray:
+    """log p(v) of every row, in nats."""
+    return rbm.evaluation.log_likelihood(model, v, log_z).rows
+
+
 def contradicts(estimate: LogPartition, best: LogPartition | None) -> bool:
     """Whether an exact log Z is outside of a sandwich, or too many errors away."""
     if best is None or best.method != "exact" or estimate.is_approximation:
@@ -229,7 +231,7 @@ def contradicts(estimate: LogPartition, best: LogPartition | None) -> bool:
 
 def save(
     arguments: argparse.Namespace, trained: rbm.Trained, found: list[Found], likelihood: LogLikelihood | None,
-    status: str,
+    status: str, others: Sequence[Yardstick] = (),
 ) -> None:  # fmt: skip
     """Model, training, and the columns of every estimate; the first file was checked before work started."""
     row = {}
@@ -241,6 +243,9 @@ def save(
     if likelihood is not None:
         row |= {"test_log_likelihood": likelihood.value, "test_log_likelihood_error": likelihood.error}
         row |= {"test_log_likelihood_error_of_rows": likelihood.error_of_rows}
+    for one in others:
+        test = one.test
+        row |= {f"{one.key}_train": one.train, f"{one.key}_test": test.value, f"{one.key}_test_error": test.error}
     columns = evaluation.columns([row]) if row else {}
     study = results.Study(models=(trained.model,), trained=(trained,), observables=columns)
     results.save(arguments.output, study, True, vars(arguments), status)

@@ -25,17 +25,21 @@ after an epoch; --resume goes on from the HDF5 file, to the same bits as without
 import argparse
 import dataclasses
 import math
-import sys
 import time
 
 import numpy as np
+from digits_parts.choosing import Digits, add_images, choose, images_of
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from vae_parts.images import BINARIZATIONS, FORMATS, read_data, tiles
+from study_parts import command
+from vae_parts.images import tiles
 
-from mcgen import evaluation, report, results, rng, stats, vae
-from mcgen.errors import FileError, InputError, McgenError
+from mcgen import evaluation, figures, report, results, rng, stats, vae
+from mcgen.errors import FileError, InputError
 from mcgen.progress import progress
 
+OF_FILES = {"hidden": [200, 200], "latent": 50, "batch_size": 100, "epochs": 200, "learning_rate": 1e-3}
+OF_SMALL = {"hidden": [128], "latent": 2, "batch_size": 50, "epochs": 300, "learning_rate": 3e-3}
 NOTES = {"hidden": [256, 128], "latent": 16, "activation": "relu", "batch_size": 128, "epochs": 20}
 NOTES |= {"learning_rate": 1e-3, "final_learning_rate": 1e-3, "schedule": "geometric", "objective": "elbo"}
 NOTES_LOSS = 86.31
@@ -43,79 +47,69 @@ NOTES_LOSS = 86.31
 PUBLISHED = {("elbo", 1): 88.71, ("importance", 1): 88.71, ("importance", 5): 87.63, ("importance", 50): 87.10}
 BURDA_STAGES, BURDA_EPOCHS = 8, 3280
 MINUTES_BETWEEN_FILES = 10.0
+# Latents of the 8x8 digits up to which p(x) is summed on a grid, to so many nats.
+MOST_EXACT, TOLERANCE = 2, 1e-4
 # Draws for the ELBO of a test image: one more error that need not be seen.
 ELBO_DRAWS = 10
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="TRAIN, TRAIN TEST or TRAIN VALIDATION TEST")
-    parser.add_argument("--format", default="guess", choices=FORMATS, help="of all files")
-    parser.add_argument("--binarize", default="no", choices=BINARIZATIONS, help="grey: cut at 1/2, or drawn once")
-    parser.add_argument("--notes", action="store_true", help="architecture and training of the lecture notes")
-    parser.add_argument("--hidden", type=int, nargs="*", default=[200, 200], help="widths of the encoder's layers")
-    parser.add_argument("--latent", type=int, default=50, help="latent variables")
-    parser.add_argument("--activation", default="tanh", help="of the hidden layers")
-    parser.add_argument("--objective", default="elbo", choices=("elbo", "importance"), help="the bound to climb")
-    parser.add_argument("--draws-per-row", type=int, default=1, help="draws k for each image of a batch")
-    parser.add_argument("--batch-size", type=int, default=100, help="images of a step")
-    parser.add_argument("--epochs", type=int, default=200, help="passes through the training data")
-    parser.add_argument(
+    parser = command.parser_of(__doc__)
+    add_images(parser, "paths", nargs="*")
+    add = parser.add_argument
+    add("--notes", action="store_true", help="architecture and training of the lecture notes")
+    for name, settings, words in (
+        ("hidden", {"type": int, "nargs": "*"}, "widths of the encoder's layers"),
+        ("latent", {"type": int}, "latent variables"),
+        ("batch_size", {"type": int}, "images of a step"),
+        ("epochs", {"type": int}, "passes through the training data"),
+        ("learning_rate", {"type": float}, "at the first epoch"),
+    ):
+        both = f"(default: {OF_FILES[name]}, and of the 8x8 digits {OF_SMALL[name]})"
+        add(f"--{name.replace('_', '-')}", default=None, help=f"{words} {both}", **settings)
+    add("--activation", default="tanh", help="of the hidden layers")
+    add("--objective", default="elbo", choices=("elbo", "importance"), help="the bound to climb")
+    add("--draws-per-row", type=int, default=1, help="draws k for each image of a batch")
+    add(
         "--schedule", default="geometric", choices=("geometric", "burda"),
         help="learning rates from first to final, or 0.001 * 10^(-i/7) in stages i = 0 ... 7 as long as 3^i",
     )  # fmt: skip
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="at the first epoch")
-    parser.add_argument("--final-learning-rate", type=float, default=1e-4, help="at the last epoch")
-    parser.add_argument("--time-limit", type=float, default=math.inf, help="minutes of training")
-    parser.add_argument("--importance", type=int, default=5000, help="draws for log p(x) of a test image")
-    parser.add_argument("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    parser.add_argument("--output", default="learn_digits_vae.h5", help="HDF5 file of model, training and results")
-    parser.add_argument("--figure", default="learn_digits_vae.png", help="figure of the results")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--resume", action="store_true", help="go on with the training in the HDF5 file")
+    add("--final-learning-rate", type=float, default=1e-4, help="at the last epoch")
+    add("--time-limit", type=float, default=math.inf, help="minutes of training")
+    add("--importance", type=int, default=5000, help="draws for log p(x) of a test image")
+    command.add_common(parser, "learn_digits_vae", "of model, training and results", quick=False)
+    add("--resume", action="store_true", help="go on with the training in the HDF5 file")
     if parser.parse_args(argv).notes:
         parser.set_defaults(**NOTES)
-    return parser.parse_args(argv)
+    return choose(parser.parse_args(argv), OF_FILES, OF_SMALL)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
     arguments = parse(argv)
+    return command.run("learn_digits_vae", arguments, study, again=arguments.resume)
+
+
+def study(arguments: argparse.Namespace) -> command.Ended:
+    """Train, measure, and write everything."""
     start = time.monotonic()
-    try:
-        again = arguments.overwrite or arguments.resume
-        results.check_output(arguments.output, again)
-        report.check_output(arguments.figure, again)
-        rates = learning_rates(arguments)
-        before = read_fit(arguments.output, rates) if arguments.resume else None
-        train, validation, test = read_data(arguments.paths, arguments.format, arguments.binarize, arguments.seed)
-        shown = 0 if validation is None else len(validation)
-        print(f"{len(train)} images to learn from, {shown} to validate, {len(test)} to test")
-        net = vae.VAE(
-            train.shape[1], tuple(arguments.hidden), arguments.latent, activation=arguments.activation,
-            seed=rng.derive(arguments.seed, 0),
-        )  # fmt: skip
-        fit, by_hand = learn(net, train, validation, arguments, rates, before, start)
-        save(arguments, fit)  # it cannot get lost any more
-        measured = measure(fit.model, test, arguments)
-        save(arguments, fit, measured)
-        print("\n" + table(fit, measured, arguments))
-        draw(arguments.figure, fit, test, measured, arguments.seed)
-    except McgenError as error:
-        print(f"learn_digits_vae: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"learn_digits_vae: interrupted; {arguments.output} has what was written before, if anything",
-            file=sys.stderr,
-        )
-        return 130
-    words = f", interrupted after epoch {fit.state.epoch}; go on with --resume" if fit.interrupted else ""
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {time.monotonic() - start:.0f} s{words}")
-    return 130 if by_hand else 0
+    rates = learning_rates(arguments)
+    before = read_fit(arguments.output, rates) if arguments.resume else None
+    images = images_of(arguments)
+    arguments.images = images.words  # for the file
+    net = vae.VAE(
+        images.train.shape[1], tuple(arguments.hidden), arguments.latent, activation=arguments.activation,
+        seed=rng.derive(arguments.seed, 0),
+    )  # fmt: skip
+    fit, by_hand = learn(net, images.train, images.validation, arguments, rates, before, start)
+    save(arguments, fit)  # it cannot get lost any more
+    measured = measure(fit.model, images.test, arguments)
+    save(arguments, fit, measured)
+    print("\n" + table(fit, measured, arguments))
+    draw(arguments.figure, fit, images, measured, arguments.seed)
+    words = f"interrupted after epoch {fit.state.epoch}; go on with --resume"
+    return command.Ended(words if fit.interrupted else "complete", by_hand=by_hand)
 
 
 def learning_rates(arguments: argparse.Namespace) -> np.ndarray:
@@ -186,8 +180,11 @@ def measure(net: vae.VAE, test: np.ndarray, arguments: argparse.Namespace) -> di
     seeds = rng.derive(arguments.seed, 2), rng.derive(arguments.seed, 3)
     found = vae.importance_estimate(net, test, arguments.importance, seed=seeds[0], progress=True)
     bound = vae.elbo(net, test, n_draws=ELBO_DRAWS, seed=seeds[1])
-    root = math.sqrt(len(test))
-    return {
+    root, exact = math.sqrt(len(test)), {}
+    if not arguments.paths and net.n_latent <= MOST_EXACT:
+        sums = vae.log_likelihood_exact(net, test, tolerance=TOLERANCE)
+        exact = {"test_loss_exact": -float(sums.value.mean()), "test_loss_exact_error": float(sums.error.mean())}
+    return exact | {
         "test_loss": -float(found.value.mean()),
         "test_loss_error": float(np.sqrt(np.mean(found.error**2)) / root),
         "test_loss_bias": float(np.mean(found.error**2) / 2),
@@ -217,6 +214,7 @@ def table(fit: vae.Fit, measured: dict[str, float], arguments: argparse.Namespac
         "test: -ELBO": f"{measured['test_negative_elbo']:.3f}",
         "      of it reconstruction and KL": f"{measured['test_reconstruction']:.3f}, {measured['test_kl']:.3f}",
         f"test: -log p(x), {arguments.importance} draws": f"{loss}, too high by about {measured['test_loss_bias']:.3f}",
+        "      by quadrature": f"{measured.get('test_loss_exact', math.nan):.3f}",
         "      scatter of the test images": f"{measured['test_loss_scatter']:.3f}",
         "latents in use": f"{last['active_units']:.0f} of {fit.model.n_latent}",
     }
@@ -228,23 +226,29 @@ def table(fit: vae.Fit, measured: dict[str, float], arguments: argparse.Namespac
             lines["Burda et al.: -log p(x), static binarisation"] = f"{published}"
     if math.isnan(last["validation_bound"]):
         del lines["validation loss (-ELBO), last epoch"]
+    if "test_loss_exact" not in measured:
+        del lines["      by quadrature"]
     width = max(map(len, lines))
     return "nats an image; error in brackets: that of importance sampling\n" + "\n".join(
         f"{name:{width}}  {value}" for name, value in lines.items()
     )
 
 
-def draw(path: str, fit: vae.Fit, test: np.ndarray, measured: dict[str, float], seed: int) -> None:
+def draw(path: str, fit: vae.Fit, images: Digits, measured: dict[str, float], seed: int) -> None:
     """Learning curve, images of the model, test images with their reconstructions, and the plane of two latents."""
-    has_plane = fit.model.n_latent == 2
-    figure = Figure(figsize=(24 if has_plane else 18, 6), layout="constrained")
-    curve, *sheets = figure.subplots(1, 4 if has_plane else 3)
+    has_plane, test = fit.model.n_latent == 2, images.test
+    has_classes = has_plane and images.classes is not None
+    n_panels = 3 + has_plane + has_classes
+    figure = Figure(figsize=(6 * n_panels, 6), layout="constrained")
+    curve, *sheets = figure.subplots(1, n_panels)
     curve.plot(fit.history["epoch"], -fit.history["bound"], label="training")
     if np.isfinite(fit.history["validation_bound"]).any():
         curve.plot(fit.history["epoch"], -fit.history["validation_bound"], label="validation, -ELBO")
     curve.axhline(measured["test_loss"], color="black", linewidth=1, label="test, -log p(x)")
     curve.set(xlabel="epoch", ylabel="loss, nats an image")
     curve.legend()
+    if has_classes:
+        of_classes(sheets.pop(), fit.model, images)
     some = test[:50]
     pairs = np.stack([some, fit.model.reconstruct(some)], axis=1).reshape(-1, test.shape[1])
     panels = {
@@ -259,6 +263,16 @@ def draw(path: str, fit: vae.Fit, test: np.ndarray, measured: dict[str, float], 
         axes.imshow(tiles(rows.reshape(-1, *shape).astype(float), 0.5), cmap="gray_r", vmin=0, vmax=1)
         axes.set(title=title, xticks=[], yticks=[])
     report.save_figure(figure, path, dpi=110)
+
+
+def of_classes(axes: Axes, net: vae.VAE, images: Digits) -> None:
+    """The mean of q(z | x) of each test image, in the colour of its digit."""
+    mean, _ = net.encode(images.test)
+    for digit in np.unique(images.classes):
+        here = images.classes == digit
+        axes.scatter(*mean[here].T, s=14, color=f"C{digit}", label=str(digit))
+    axes.set(title="test images in the plane, by digit", xlabel="latent 0", ylabel="latent 1")
+    figures.legend(axes)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """What a study of log Z of an RBM of images prints and draws."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from digits_parts.yardsticks import Yardstick
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from vae_parts.images import tiles
@@ -39,8 +41,10 @@ def believed(found: list[Found]) -> LogPartition | None:
     return values.get("exact", values.get("sandwich"))
 
 
-def table(trained: rbm.Trained, found: list[Found], likelihood: LogLikelihood | None) -> str:
-    """log Z by all methods beside the exact one or the sandwich, the likelihood of test images, what was published."""
+def table(
+    trained: rbm.Trained, found: list[Found], likelihood: LogLikelihood | None, others: Sequence[Yardstick] = ()
+) -> str:
+    """log Z by all methods beside the exact one or the sandwich, the likelihood of test images, and yardsticks."""
     model, best = trained.model, believed(found)
     last = {name: float(column[-1]) for name, column in trained.history.items()}
     lines = [
@@ -57,6 +61,9 @@ def table(trained: rbm.Trained, found: list[Found], likelihood: LogLikelihood | 
     lines += [f"! {name}: {text}" for name, _, _, words in found for text in words]
     if likelihood is not None:
         lines += ["", f"test images: {likelihood}"]
+    if others:
+        lines += ["", f"{'log p(v), nats an image':28} {'training':>10} {'test':>12}"]
+        lines += [f"{one.name:28} {one.train:10.3f} {one.test!s:>12}" for one in others]
     if model.n_visible == N_PIXELS and model.n_hidden in PUBLISHED:
         lines += ["published, with images made binary in other ways:", *PUBLISHED[model.n_hidden]]
     return "\n".join(lines)
@@ -79,13 +86,17 @@ def line_of(name: str, one: LogPartition, best: LogPartition | None, seconds: fl
 
 
 def draw(
-    path: str, model: rbm.RBM, found: list[Found], likelihood: LogLikelihood, draws: np.ndarray, test: np.ndarray
-) -> None:
-    """log Z by all methods, the weights of some hidden units, draws of the model and test images."""
-    figure = Figure(figsize=(24, 6), layout="constrained")
+    path: str, model: rbm.RBM, found: list[Found], likelihood: LogLikelihood, draws: np.ndarray, test: np.ndarray,
+    others: Sequence[Yardstick] = (),
+) -> None:  # fmt: skip
+    """log Z by all methods, yardsticks, the weights of some hidden units, draws of the model and test images."""
+    n_panels = 4 + bool(others)
+    figure = Figure(figsize=(6 * n_panels, 6), layout="constrained")
     figure.suptitle(f"{model.n_visible}x{model.n_hidden}: test images {likelihood}", fontsize=13)
-    left, *sheets = figure.subplots(1, 4)
+    left, *sheets = figure.subplots(1, n_panels)
     of_log_partition(left, found, believed(found))
+    if others:
+        of_likelihoods(sheets.pop(0), others)
     longest = np.argsort(-np.linalg.norm(model.weights, axis=0), kind="stable")[:SHOWN]
     weights = model.weights.T[longest] / np.abs(model.weights.T[longest]).max(axis=1, keepdims=True)
     side = math.isqrt(model.n_visible)
@@ -123,4 +134,15 @@ def of_log_partition(axes: Axes, found: list[Found], best: LogPartition) -> None
     axes.set_ylim(-0.6, len(shown) - 0.4)
     axes.set_yticks(range(len(shown)), [one.name for one in shown])
     axes.invert_yaxis()
+    axes.legend(fontsize=9)
+
+
+def of_likelihoods(axes: Axes, others: Sequence[Yardstick]) -> None:
+    """log p of an image under this model and under others, with the standard errors of the means of test images."""
+    places = range(len(others))
+    axes.plot([one.train for one in others], places, "o", color="0.6", label="training images")
+    values, errors = ([getattr(one.test, part) for one in others] for part in ("value", "error"))
+    axes.errorbar(values, places, xerr=errors, fmt="o", color="C0", capsize=3, label="test images")
+    axes.set(xlabel="log p(v), nats an image", ylim=(len(others) - 0.4, -0.6))
+    axes.set_yticks(places, [one.name for one in others])
     axes.legend(fontsize=9)

@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 
-from mcgen import hdf5, rbm, report, results, stats
+from mcgen import hdf5, interruption, rbm, report, results, stats
 from mcgen.errors import McgenError
 from mcgen.results.files import sign
 from mcgen.results.groups import Group
@@ -36,14 +37,46 @@ def add_common(parser: argparse.ArgumentParser, name: str, content: str, of_seed
 def parsed(parser: argparse.ArgumentParser, argv: list[str] | None, full: dict, quick: dict) -> argparse.Namespace:
     """The settings, with the defaults of a full or a quick run in place of what is None."""
     arguments = parser.parse_args(argv)
-    for name, value in (quick if arguments.quick else full).items():
+    return filled(arguments, quick if arguments.quick else full)
+
+
+def filled(arguments: argparse.Namespace, defaults: dict) -> argparse.Namespace:
+    """The settings, with these in place of what is None."""
+    for name, value in defaults.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
     return arguments
 
 
-def run(name: str, arguments: argparse.Namespace, study: Callable[[argparse.Namespace], str], too_early: str) -> int:
-    """Run a study that writes one file and one figure.
+class Ended(NamedTuple):
+    """How a study ended.
+
+    Attributes
+    ----------
+    status : str
+        "complete", or words that begin with "interrupted".
+    exit_status : int
+        Where it was neither refused nor cut short by Ctrl-C or SIGTERM.
+    by_hand : bool
+        Whether Ctrl-C or SIGTERM is what interrupted it.
+    has_figure : bool
+    """
+
+    status: str
+    exit_status: int = 0
+    by_hand: bool = True
+    has_figure: bool = True
+
+
+def run(
+    name: str,
+    arguments: argparse.Namespace,
+    study: Callable[[argparse.Namespace], str | Ended],
+    too_early: str = "",
+    files: Sequence[Path] = (),
+    again: bool = False,
+) -> int:
+    """Run a study that writes files and one figure; SIGTERM is to it what Ctrl-C is.
 
     Parameters
     ----------
@@ -51,32 +84,43 @@ def run(name: str, arguments: argparse.Namespace, study: Callable[[argparse.Name
         Of the script.
     arguments : argparse.Namespace
     study : callable
-        study(arguments) does all the work and returns "complete", or words that begin with "interrupted" if Ctrl-C cut
-        it short.
+        study(arguments) does all the work and returns how it ended: "complete", or words that begin with "interrupted"
+        if Ctrl-C cut it short; or more about it.
     too_early : str
-        When Ctrl-C leaves nothing, such as "before the first model was done".
+        When Ctrl-C leaves nothing, such as "before the first model was done"; empty of a study that writes its file
+        more than once.
+    files : sequence of Path
+        What it writes, where that is not `arguments.output`.
+    again : bool
+        Whether it goes on with files that are there.
 
     Returns
     -------
     int
-        The exit status: 2 after an error, 130 after Ctrl-C.
+        The exit status: 2 after an error, 130 after Ctrl-C, 143 after SIGTERM, or what the study says.
     """
     start = time.monotonic()
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        status = study(arguments)
-    except McgenError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted {too_early}; nothing was written", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    is_complete = status == "complete"
-    more = "" if is_complete else f", {status}"
-    print(f"\nwrote {arguments.output} and {arguments.figure} in {seconds:.0f} s{more}")
-    return 0 if is_complete else 130
+    files = files or [Path(arguments.output)]
+    shown = " and ".join(map(str, files))
+    with interruption.handled():
+        try:
+            for path in files:
+                results.check_output(path, arguments.overwrite or again)
+            report.check_output(arguments.figure, arguments.overwrite or again)
+            ended = study(arguments)
+        except McgenError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            left = f" {too_early}; nothing was written" if too_early else f"; {shown} has what is kept, if anything"
+            print(f"{name}: interrupted{left}", file=sys.stderr)
+            return interruption.exit_status()
+    if isinstance(ended, str):
+        ended = Ended(ended)
+    is_complete = ended.status == "complete"
+    seconds, more = time.monotonic() - start, "" if is_complete else f", {ended.status}"
+    print(f"\nwrote {shown}" + f" and {arguments.figure}" * ended.has_figure + f" in {seconds:.0f} s{more}")
+    return ended.exit_status if is_complete or not ended.by_hand else interruption.exit_status()
 
 
 def status_of(interrupted: bool) -> str:

@@ -1,0 +1,1 @@
+"""What the studies of handwritten digits share: which images are learned, and what they are compared with."""
