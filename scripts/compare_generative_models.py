@@ -34,7 +34,7 @@ from study_parts import command
 from mcgen import checks, enumeration, ising, observables, rbm, report, rng, stats, vae
 from mcgen.errors import StatisticsWarning
 from mcgen.observables.spatial import correlations
-from mcgen.results.groups import Group
+from mcgen.results.tables import open_table
 
 FULL = {"shape": [4, 4], "temperatures": [1.8, 2.269, 3.0], "rows": 20_000, "epochs": 60, "draws": 50_000}
 QUICK = {"shape": [2, 3], "temperatures": [2.0, 3.0], "rows": 2000, "epochs": 8, "draws": 5000}
@@ -193,13 +193,13 @@ def save(arguments: argparse.Namespace, cases: list[Case]) -> None:
     """A group of exact values and one for each model, by temperature."""
     scale = {"temperature": np.array([case.temperature for case in cases]), "distance": cases[0].distances}
     with command.new_file(arguments.output, vars(arguments), "complete") as file:
-        group = Group(file, "truth", "temperature")
+        group = open_table(file, "truth", "temperature", "exact, per site")
         for name in OBSERVABLES:
             group.add(name, (), [case.exact[name] for case in cases])
         group.add("two_point", ("distance",), [case.two_point for case in cases])
         group.close(scale)
         for model in MODELS:
-            group = Group(file, model, "temperature")
+            group = open_table(file, model, "temperature", f"of a {model}, per site, and its divergence in nats")
             mine = [case.found[model] for case in cases]
             for name in ("kl_divergence", "kl_error", "independent_per_second"):
                 group.add(name, (), [getattr(one, name) for one in mine])

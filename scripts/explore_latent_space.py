@@ -30,9 +30,9 @@ from study_parts import command
 from vae_parts.images import tiles
 
 from mcgen import checks, ising, report, rng, stats, vae
-from mcgen.results.groups import Group
 from mcgen.results.saving import write_study
 from mcgen.results.study import as_study
+from mcgen.results.tables import open_table
 
 FULL = {"length": 28, "temperatures": 33, "chains": 80, "draws": 5, "epochs": 40}
 QUICK = {"length": 8, "temperatures": 9, "chains": 40, "draws": 5, "epochs": 15}
@@ -186,13 +186,13 @@ def save(
     """The model with its training, as every file of models has it, and groups of what was measured."""
     with command.new_file(arguments.output, vars(arguments), status) as file:
         write_study(file, as_study(fit))
-        group = Group(file, "by_temperature", "temperature")
+        group = open_table(file, "by_temperature", "temperature", "means over configurations of test chains, per site")
         for name, curve in (curves | {"energy": [one for one, _ in energies]}).items():
             command.add_estimates(group, name.replace(" ", "_"), curve)
         group.add("energy_exact", (), [exact for _, exact in energies])
         group.close({"temperature": temperatures})
         for one in found:
-            group = Group(file, one.name.lower().replace(" ", "_"), "latent")
+            group = open_table(file, one.name.lower().replace(" ", "_"), "latent", "correlations of latents")
             for name in QUANTITIES:
                 group.add(f"correlation_{name}", (), list(one.correlations[name].value))
                 group.add(f"correlation_{name}_error", (), list(one.correlations[name].error))

@@ -37,7 +37,7 @@ from study_parts import command
 from mcgen import checks, ising, observables, report, reweighting, rng, stats
 from mcgen.errors import InputError
 from mcgen.progress import progress, until_interrupted
-from mcgen.results.groups import Group
+from mcgen.results.tables import open_table
 
 FULL = {"sizes": [16, 32, 64, 128], "chains": 32, "draws": 1500}
 QUICK = {"sizes": [4, 8, 16, 32], "chains": 16, "draws": 300}
@@ -202,18 +202,18 @@ def save(
     """A group for each size, one for the crossings by the smaller size, and one for each fit."""
     with command.new_file(arguments.output, vars(arguments), status) as file:
         for size in sizes:
-            group = Group(file, f"size_{size.length}", "temperature")
+            group = open_table(file, f"size_{size.length}", "temperature", "measured at each temperature")
             for name in COLUMNS:
                 group.add(name, (), list(size.values[name]))
                 group.add(f"{name}_error", (), list(size.errors[name]))
             group.add("energy_exact", (), list(size.exact_energy))
             group.close({"temperature": size.temperatures})
-        group = Group(file, "crossings", "size")
+        group = open_table(file, "crossings", "size", "of curves of the smaller and the next size")
         for name in Crossing._fields:
             command.add_estimates(group, name, [getattr(one, name) for one in crossed])
         group.close({"size": np.array([size.length for size in sizes[:-1]])})
         for name, fit in fits.items():
-            attributes = file.create_group(f"collapse_{name}").attrs
+            attributes = open_table(file, f"collapse_{name}", words="a collapse, in its attributes").hdf.attrs
             for field, value in fit._asdict().items():
                 if isinstance(value, stats.Estimate):
                     attributes[field], attributes[f"{field}_error"] = value.value, value.error

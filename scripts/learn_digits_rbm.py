@@ -246,6 +246,8 @@ def save(
     for one in others:
         test = one.test
         row |= {f"{one.key}_train": one.train, f"{one.key}_test": test.value, f"{one.key}_test_error": test.error}
+        less = one.less(others[0])
+        row |= {f"{one.key}_less": less.value, f"{one.key}_less_error": less.error}
     columns = evaluation.columns([row]) if row else {}
     study = results.Study(models=(trained.model,), trained=(trained,), observables=columns)
     results.save(arguments.output, study, True, vars(arguments), status)

@@ -34,7 +34,7 @@ from study_parts import command
 from mcgen import checks, ising, observables, rbm, report, rng, stats
 from mcgen.errors import FileError, StatisticsWarning
 from mcgen.progress import progress, until_interrupted
-from mcgen.results.groups import Group
+from mcgen.results.tables import open_table
 
 TEMPERATURES = [1.0, 1.254, 1.508, 1.762, 2.016, 2.269, 2.524, 2.778, 3.032, 3.286, 3.54]
 FULL = {"lengths": [4, 8], "hidden": [4, 16, 64], "temperatures": TEMPERATURES, "rows": 50_000, "epochs": 15}
@@ -169,7 +169,8 @@ def save(arguments: argparse.Namespace, entries: list[Entry], status: str) -> No
     with command.new_file(arguments.output, vars(arguments), status) as file:
         for length, n_hidden in sorted({entry[:2] for entry in entries}):
             mine = [entry for entry in entries if entry[:2] == (length, n_hidden)]
-            group = Group(file, f"size_{length}_hidden_{n_hidden}", "temperature")
+            words = f"RBMs of {length} x {length} spins with {n_hidden} hidden units, observables per site"
+            group = open_table(file, f"size_{length}_hidden_{n_hidden}", "temperature", words)
             command.add_parameters(group, [one.model for one in mine])
             for name in OBSERVABLES:
                 command.add_estimates(group, name, [one.values[name] for one in mine])

@@ -30,7 +30,7 @@ from mcgen import checks, enumeration, ising, rbm, report, rng, stats
 from mcgen.errors import InputError
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.evaluation import effective_couplings
-from mcgen.results.groups import Group
+from mcgen.results.tables import open_table
 
 FULL = {"shape": [4, 4], "rows": [1000, 10_000, 100_000], "repeats": 5, "iterations": 400}
 QUICK = {"shape": [3, 3], "rows": [500, 5000], "repeats": 2, "iterations": 150}
@@ -183,7 +183,8 @@ def save(arguments: argparse.Namespace, found: list[System], fits: list[Fit], st
     dimensions = {"fields": ("site",), "pairs": ("pair",), "largest_three_body": (), "kl_divergence": ()}
     with command.new_file(arguments.output, vars(arguments), status) as file:
         for k, system in enumerate(found):
-            group = Group(file, system.name.replace("+-", "").replace(" ", "_"))
+            name = system.name.replace("+-", "").replace(" ", "_")
+            group = open_table(file, name, words=f"couplings of the {system.name}: true ones, floor, and those read")
             group.hdf.attrs["temperature"] = system.temperature
             for name, sites in zip(("first_site", "second_site"), system.sites, strict=True):
                 group.add(name, ("pair",), [sites])

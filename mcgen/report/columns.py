@@ -42,12 +42,13 @@ def sections(study: Study) -> list[Section]:
     axis = "number" if x is None else figures.symbols(temperature_label(study.lattice))
     panels = []
     for name in measured:
-        drawing = on_axes(_points, others[name], others[f"{name}_error"], x, axis, _words(name))
+        drawing = on_axes(points, others[name], others[f"{name}_error"], x, axis, _words(name))
         panels.append(Panel(capitalized(_words(name)), drawing, "With one standard error."))
     return [Section("Numbers", panels, tables)] if tables else []
 
 
-def _points(axes: Axes, values: np.ndarray, errors: np.ndarray, x: np.ndarray | None, label: str, words: str) -> None:
+def points(axes: Axes, values: np.ndarray, errors: np.ndarray, x: np.ndarray | None, label: str, words: str) -> None:
+    """Values with their errors at x, or at their numbers."""
     places = np.arange(1, len(values) + 1) if x is None else x
     axes.errorbar(places, values, errors, fmt="o", markersize=4, capsize=3, color=figures.COLORS["model"])
     axes.set_xlabel(label)

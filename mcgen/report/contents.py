@@ -4,6 +4,7 @@ import numpy as np
 
 from mcgen import figures, ising, rbm
 from mcgen.report import autoencoders, chains, columns, lattices, machines, notices, observables, provenance
+from mcgen.report import tables as of_studies
 from mcgen.report.parts import Report, Section
 from mcgen.results import Study
 from mcgen.results.autoencoders import Model
@@ -57,7 +58,8 @@ def _sections(study: Study, tables: autoencoders.Tables) -> list[Section]:
         of_samples = room.sections(study)
     # What a training was made from is no news on its figure.
     sections += [section._replace(is_detail=bool(study.trained)) for section in of_samples]
-    return sections + [section._replace(is_detail=bool(sections)) for section in columns.sections(study)]
+    sections += [section._replace(is_detail=bool(sections)) for section in columns.sections(study)]
+    return sections + [section._replace(is_detail=bool(sections)) for section in of_studies.sections(study)]
 
 
 def _summary(study: Study) -> list[str]:
@@ -82,6 +84,9 @@ def _summary(study: Study) -> list[str]:
     if not (study.samples or study.models) and names:
         entries = max(len(np.atleast_1d(values)) for values in (study.exact | study.observables).values())
         lines.append(f"a table of {len(names)} quantities, {entries} of each" + at)
+    if study.tables:
+        words = "tables of a study, whose numbers a report as a page (.html) lists: "
+        lines.append(words + ", ".join(study.tables))
     return [line[0].upper() + line[1:] for line in lines]
 
 

@@ -120,7 +120,7 @@ def gather(study: Study, name: str = "", data: str | Path | None = None) -> part
     InputError
         If the study holds nothing, or data do not fit.
     """
-    if not (study.samples or study.models or study.exact or study.observables):
+    if not (study.samples or study.models or study.exact or study.observables or study.tables):
         raise InputError(
             "there is nothing to report on; give a file written by mcgen, with samples, models or tables in it"
         )

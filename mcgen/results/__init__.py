@@ -3,8 +3,9 @@
 The schema, what each group holds, is data in `mcgen.results.schema`; `mcgen check --schema` prints it, and `mcgen
 check` compares files with it. /samples holds what was drawn, /lattice the Ising model, /model parameters, /training
 histories, /trajectory and /checkpoint what was kept on the way, /exchange how tempering moved, /exact and /observables
-tables. Every axis of every dataset has a dimension scale, so the files open in h5py, HDFView, Julia, MATLAB and, as
-netCDF, with ``xarray.open_datatree(path, engine="h5netcdf")``.
+tables; a group of any other name whose attribute `kind` is "table" is one of a study. Every axis of every dataset has a
+dimension scale, so the files open in h5py, HDFView, Julia, MATLAB and, as netCDF, with ``xarray.open_datatree(path,
+engine="h5netcdf")``.
 
 With several temperatures every dataset of these groups (but /lattice, and /exchange of a lattice, whose temperatures
 are one ladder) has a leading axis `temperature` (with several entries that have no temperature, `entry`); with one, the
@@ -37,6 +38,7 @@ from mcgen.results.schema import VERSION as SCHEMA_VERSION
 from mcgen.results.stages import check_ranks, stage
 from mcgen.results.streaming import stream_samples
 from mcgen.results.study import Study, as_study
+from mcgen.results.tables import Table, open_table
 from mcgen.results.unfinished import is_begun
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Draws",
     "RankFile",
     "Study",
+    "Table",
     "as_study",
     "check",
     "check_output",
@@ -63,6 +66,7 @@ __all__ = [
     "load_rows",
     "load_study",
     "merge",
+    "open_table",
     "save",
     "stage",
     "stream_samples",

@@ -112,6 +112,7 @@ def describe(study: Study, listing: Listing) -> str:
     if study.models:
         parts.append(("training of " if study.trained else "") + _model(study.models[0]))
     parts += [f"{len(columns)} {name}" for name, columns in _tables(study) if columns]
+    parts += ["tables of a study: " + ", ".join(study.tables)] * bool(study.tables)
     if len(study.temperatures) > 1:
         parts.append(f"{len(study.temperatures)} temperatures")
     elif study.temperatures:

@@ -14,8 +14,9 @@ from mcgen.results import autoencoders, models, samples
 from mcgen.results.draws import Draws
 from mcgen.results.groups import Entries
 from mcgen.results.schema import VERSION as SCHEMA_VERSION
-from mcgen.results.schema import Deviation, check_arrays, check_listing, to_read
+from mcgen.results.schema import Deviation, check_arrays, check_listing, tables_in, to_read
 from mcgen.results.study import Study
+from mcgen.results.tables import Table, read_table
 from mcgen.results.trees import read_tree
 
 
@@ -45,6 +46,8 @@ def load(path: str | Path, keep_states: bool = True) -> object:
         return study
     # An rbm.Samples, a Trained or a Fit brings its model along.
     things = study.samples or study.trained or study.models
+    if not things:  # tables only
+        return study
     return list(things) if len(things) > 1 else things[0]
 
 
@@ -153,9 +156,17 @@ def inspect(path: str | Path, keep_states: bool = True, scales: bool = False) ->
         groups["samples"]["states"] = np.empty((*entry.shape[:axis], 0, *entry.shape[axis + 1 :]), entry.dtype)
     try:
         study = _study(listing.attrs, groups)
+        if tables_in(listing):
+            study = dataclasses.replace(study, tables=_tables(path, listing if scales else None, groups))
     except (InputError, LookupError, ValueError, TypeError, OverflowError, MemoryError, RecursionError) as error:
         return Inspected(None, [*deviations, Deviation("", " ".join(str(error).split()))], listing)
     return Inspected(study if keep_states else _without_states(study), deviations, listing)
+
+
+def _tables(path: str | Path, listing: Listing | None, groups: dict[str, Group]) -> dict[str, Table]:
+    if listing is None:  # without the names of the axes
+        listing = hdf5.read(path, lambda _: [], True)[0]
+    return {name: read_table(groups[name], listing.groups[name]) for name in tables_in(listing)}
 
 
 def _without_states(study: Study) -> Study:

@@ -20,6 +20,7 @@ from mcgen.results.study import (
     of_training,
     own_configuration,
 )
+from mcgen.results.tables import write_table
 from mcgen.results.trees import write_tree
 
 
@@ -120,6 +121,8 @@ def write_study(file: h5py.File, study: Study, drawn: Group | None = None) -> No
             for column, values in columns.items():
                 group.add(column, (), list(np.atleast_1d(values)))
             group.close(coordinates)
+    for name, table in study.tables.items():
+        write_table(file, name, table)
 
 
 def _write_models(file: h5py.File, study: Study, axis: str, coordinates: dict) -> None:

@@ -11,6 +11,7 @@ from mcgen.errors import InputError
 from mcgen.results import autoencoders
 from mcgen.results.draws import Draws
 from mcgen.results.groups import Columns
+from mcgen.results.tables import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Study:
     trained : tuple of Trained or vae.Fit
         Their models are `models`.
     exact, observables : dict of arrays over temperature
+    tables : dict of Table
+        What a study has besides, by name.
     attributes : dict
         Root attributes of the file that it was loaded from.
     """
@@ -38,6 +41,7 @@ class Study:
     trained: tuple = ()
     exact: Columns = dataclasses.field(default_factory=dict)
     observables: Columns = dataclasses.field(default_factory=dict)
+    tables: dict[str, Table] = dataclasses.field(default_factory=dict)
     attributes: dict = dataclasses.field(default_factory=dict)
 
 

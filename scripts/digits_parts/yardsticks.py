@@ -15,17 +15,26 @@ PEER_RATES = (0.1, 0.05, 0.02, 0.01)
 
 
 class Yardstick(NamedTuple):
-    """Log-likelihoods in nats an image: of the training images, and of the test images with the error of their mean."""
+    """Log-likelihoods in nats an image: the mean of the training images, and that of every test image."""
 
     key: str  # in files
     name: str
     train: float
-    test: stats.Estimate
+    rows: np.ndarray
+
+    @property
+    def test(self) -> stats.Estimate:
+        """The mean of the test images."""
+        return stats.mean(self.rows)
+
+    def less(self, other: "Yardstick") -> stats.Estimate:
+        """By how much the mean is larger than another of the same images, which are hard or easy for both."""
+        return stats.mean(self.rows - other.rows)
 
 
 def measured(key: str, name: str, train: np.ndarray, test: np.ndarray) -> Yardstick:
     """From log p(v) of every image, each (n_rows,)."""
-    return Yardstick(key, name, float(train.mean()), stats.mean(test))
+    return Yardstick(key, name, float(train.mean()), test)
 
 
 def mixture(train: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +73,8 @@ def mixture(train: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray
         for _ in range(EM_STEPS if n_components > 1 else 1):
             counts = shares.sum(axis=0)
             p = (shares.T @ train + PSEUDO_COUNT) / (counts[:, None] + 2 * PSEUDO_COUNT)
-            fit = np.log(counts / len(train)), np.array([np.log(p), np.log1p(-p)])
+            weights = (counts + PSEUDO_COUNT) / (len(train) + n_components * PSEUDO_COUNT)
+            fit = np.log(weights), np.array([np.log(p), np.log1p(-p)])
             joint = log_joint(fit, train)
             shares = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
         ends.append((float(log_mixture(fit, train).mean()), fit))

@@ -62,8 +62,10 @@ def table(
     if likelihood is not None:
         lines += ["", f"test images: {likelihood}"]
     if others:
-        lines += ["", f"{'log p(v), nats an image':28} {'training':>10} {'test':>12}"]
-        lines += [f"{one.name:28} {one.train:10.3f} {one.test!s:>12}" for one in others]
+        lines += ["", f"{'log p(v), nats an image':28} {'training':>10} {'test':>12} {'test, difference':>18}"]
+        for one in others:
+            difference = "" if one is others[0] else str(one.less(others[0]))
+            lines.append(f"{one.name:28} {one.train:10.3f} {one.test!s:>12} {difference:>18}".rstrip())
     if model.n_visible == N_PIXELS and model.n_hidden in PUBLISHED:
         lines += ["published, with images made binary in other ways:", *PUBLISHED[model.n_hidden]]
     return "\n".join(lines)

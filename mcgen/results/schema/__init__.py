@@ -6,18 +6,22 @@ prints it (`mcgen check --schema`); `checking` and `numbers` compare files with 
 
 from mcgen.results.schema.checking import check_listing
 from mcgen.results.schema.deviations import Deviation
-from mcgen.results.schema.finding import known_attributes, meanings, to_read, trees_in
+from mcgen.results.schema.finding import known_attributes, meanings, tables_in, to_read, trees_in
+from mcgen.results.schema.layouts import GROUPS, TABLE
 from mcgen.results.schema.numbers import check_arrays
 from mcgen.results.schema.printing import text
 from mcgen.results.schema.words import VERSION
 
 __all__ = [
+    "GROUPS",
+    "TABLE",
     "VERSION",
     "Deviation",
     "check_arrays",
     "check_listing",
     "known_attributes",
     "meanings",
+    "tables_in",
     "text",
     "to_read",
     "trees_in",

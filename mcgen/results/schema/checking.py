@@ -7,8 +7,9 @@ from mcgen.hdf5 import Listing
 from mcgen.results.schema.attributes import check_attributes
 from mcgen.results.schema.datasets import check_datasets
 from mcgen.results.schema.deviations import Deviation
-from mcgen.results.schema.finding import all_attributes, layouts_of, n_entries_of, trees_in
+from mcgen.results.schema.finding import all_attributes, layouts_of, n_entries_of, tables_in, trees_in
 from mcgen.results.schema.layouts import GROUPS, ROOT
+from mcgen.results.schema.tables import check_table
 from mcgen.results.sources import wrong_sources
 from mcgen.results.trees import wrong_in
 
@@ -29,7 +30,8 @@ def check_listing(listing: Listing, version: int, scales: bool = False) -> Itera
     Deviation
     """
     layouts = layouts_of(listing)
-    expected = {layout.group for layout in GROUPS}
+    tables = tables_in(listing)
+    expected = {layout.group for layout in GROUPS} | {*tables}
     trees = trees_in(listing)
     for place, words in listing.problems.items():
         yield Deviation(f"/{place}", words, place.split("/")[0].split("@")[0] in expected | {""})
@@ -37,7 +39,7 @@ def check_listing(listing: Listing, version: int, scales: bool = False) -> Itera
         yield Deviation("", f"it {words}", way_out=way_out)
     yield from check_attributes("", listing.attrs, ROOT, version, is_fatal=False)
     for name in listing.groups:
-        if name in trees:
+        if name in trees or name in tables:
             continue
         if name not in expected:
             yield Deviation(f"/{name}", "is no group that the schema knows", False)
@@ -49,6 +51,9 @@ def check_listing(listing: Listing, version: int, scales: bool = False) -> Itera
     for name, layout in layouts.items():
         if layout.is_tree:
             yield from (Deviation(*wrong) for wrong in wrong_in(listing, name))
+            continue
+        if name in tables:
+            yield from check_table(listing, layout, scales)
             continue
         for other in layout.needs:
             if other not in listing.groups:

@@ -1,9 +1,10 @@
 """What the schema says about the groups and datasets of a file."""
 
+import dataclasses
 import fnmatch
 
 from mcgen.hdf5 import Entry, Listing
-from mcgen.results.schema.layouts import GROUPS
+from mcgen.results.schema.layouts import GROUPS, TABLE
 from mcgen.results.schema.words import AXES, OF_LAYERS, Array, Attribute, Layout
 from mcgen.results.trees import datasets_of, groups_of
 
@@ -15,7 +16,18 @@ def layouts_of(listing: Listing) -> dict[str, Layout]:
         kind = listing.group_attrs.get(layout.of, {}).get("kind")
         if layout.group in listing.groups and (not layout.kinds or (isinstance(kind, str) and kind in layout.kinds)):
             found[layout.group] = layout
-    return found
+    return found | {name: dataclasses.replace(TABLE, group=name, of=name) for name in tables_in(listing)}
+
+
+def tables_in(listing: Listing) -> list[str]:
+    """The groups that are tables of a study."""
+    known = {layout.group for layout in GROUPS}
+    kinds = {name: attributes.get("kind") for name, attributes in listing.group_attrs.items()}
+    return [
+        name
+        for name in listing.groups
+        if name not in known and "/" not in name and isinstance(kinds.get(name), str) and kinds[name] in TABLE.kinds
+    ]
 
 
 def to_read(listing: Listing) -> list[str]:
@@ -24,6 +36,8 @@ def to_read(listing: Listing) -> list[str]:
     for name, layout in layouts_of(listing).items():
         if layout.is_tree:
             chosen += datasets_of(listing, name)
+        elif layout.kinds == TABLE.kinds:
+            chosen += [f"{name}/{one}" for one in listing.groups[name]]
         else:
             datasets = listing.groups[name]
             chosen += [f"{name}/{one}" for one in datasets if one in AXES or array_of(layout, one) is not None]

@@ -304,3 +304,15 @@ GROUPS = (
         )
     ),
 )
+
+# A group with any name that is none of those, whose attribute `kind` says so.
+TABLE = Layout(
+    "*",
+    ("table",),
+    "*",
+    "a table of a study, under a name of its own; further attributes are its settings and single numbers",
+    (Attribute("words", "text", "what it holds", optional=True),),
+    (Array("*", "number", None, "a quantity, and NAME_error beside it", nan=True, infinite=True, optional=True),),
+    stacked=False,
+    since=3,
+)

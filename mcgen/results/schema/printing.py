@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from mcgen.results.schema.layouts import GROUPS, ROOT
+from mcgen.results.schema.layouts import GROUPS, ROOT, TABLE
 from mcgen.results.schema.words import VERSION, Array, Attribute
 
 
@@ -32,7 +32,7 @@ Logarithms are natural, k_B = 1.
 def _lines() -> Iterator[str]:
     yield "/ (root)"
     yield from map(_attribute_line, ROOT)
-    for layout in GROUPS:
+    for layout in (*GROUPS, TABLE):
         kind = f" (kind {', '.join(layout.kinds)})" if layout.of == layout.group and layout.kinds else ""
         if layout.of != layout.group:
             kind = f" (of /{layout.of} of kind {', '.join(layout.kinds)})"
