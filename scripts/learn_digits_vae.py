@@ -34,7 +34,7 @@ from matplotlib.figure import Figure
 from study_parts import command
 from vae_parts.images import tiles
 
-from mcgen import evaluation, figures, report, results, rng, stats, vae
+from mcgen import evaluation, report, results, rng, stats, vae
 from mcgen.errors import FileError, InputError
 from mcgen.progress import progress
 
@@ -272,7 +272,7 @@ def of_classes(axes: Axes, net: vae.VAE, images: Digits) -> None:
         here = images.classes == digit
         axes.scatter(*mean[here].T, s=14, color=f"C{digit}", label=str(digit))
     axes.set(title="test images in the plane, by digit", xlabel="latent 0", ylabel="latent 1")
-    figures.legend(axes)
+    axes.legend(fontsize=8, ncols=2)
 
 
 if __name__ == "__main__":

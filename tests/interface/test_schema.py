@@ -14,7 +14,7 @@ import pytest
 from mcgen import cli, hdf5, ising, rbm, results, stats, vae
 from mcgen.errors import FileError, InputError
 from mcgen.results import schema
-from mcgen.results.schema.layouts import GROUPS
+from mcgen.results.schema.layouts import GROUPS, TABLE
 
 DATA = Path(__file__).parents[1] / "data"
 FIXTURES = sorted(path.name.removesuffix(".hdf5.gz") for path in DATA.glob("version-*.hdf5.gz"))
@@ -73,7 +73,7 @@ def test_samples_and_trainings_of_version_1(tmp_path):
 def test_the_schema_is_printed(capsys):
     assert mcgen("check --schema") == 0
     out = capsys.readouterr().out
-    for layout in GROUPS:
+    for layout in (*GROUPS, TABLE):
         assert f"\n/{layout.group}" in out
         for item in layout.attributes + layout.arrays:
             assert f"{item.name} " in out
@@ -285,6 +285,93 @@ def test_names_in_files_are_no_commands_for_a_terminal(tmp_path, capsys):
     out = capsys.readouterr().out
     assert [letter for letter in out if not letter.isprintable()] == ["\n"] * 3
     assert max(map(len, out.splitlines())) < 500
+
+
+def with_tables(path):
+    """A model, a table with two axes and attributes, and one of attributes only."""
+    model = rbm.RBM.random(4, 2, seed=1)
+    table = results.Table(
+        {
+            "temperature": np.array([1.0, 2.5]), "energy": np.array([-2.0, np.nan]), "energy_error": np.array([0.1, 0.2]),
+            "two_point": np.arange(6.0).reshape(2, 3), "distance": np.array([0.0, 1.0, 2**0.5]), "n_sites": np.array(16),
+        },
+        {
+            "temperature": ("temperature",), "energy": ("temperature",), "energy_error": ("temperature",),
+            "two_point": ("temperature", "distance"), "distance": ("distance",), "n_sites": (),
+        },
+        {"words": "of 4 x 4 sites", "runs": 7},
+    )  # fmt: skip
+    collapse = results.Table({}, {}, {"p_value": 0.25, "curve": np.array([1.0, 2.0])})
+    return results.save(path, results.Study(models=(model,), tables={"size_4": table, "collapse": collapse}))
+
+
+def same_table(one, other):
+    assert one.dimensions == other.dimensions
+    assert one.columns.keys() == other.columns.keys()
+    for name, values in one.columns.items():
+        np.testing.assert_array_equal(values, other.columns[name])
+    assert str(one.attributes) == str(other.attributes)
+
+
+def test_tables_of_studies(tmp_path, capsys):
+    path = with_tables(tmp_path / "study.h5")
+    assert mcgen(f"check {path}") == 0
+    words = "RBM of 4 bernoulli and 2 bernoulli units, tables of a study: collapse, size_4; schema version 3, complete"
+    assert capsys.readouterr().out == f"{path}: {words}\n"
+    study = results.load_study(path)
+    assert study.tables["size_4"].dimensions["two_point"] == ("temperature", "distance")
+    assert study.tables["size_4"].columns["energy"][0] == -2.0
+    assert study.tables["size_4"].attributes == {"words": "of 4 x 4 sites", "runs": 7}
+    assert study.tables["collapse"].attributes["p_value"] == 0.25
+    again = results.load_study(results.save(tmp_path / "again.h5", study))
+    for name in ("size_4", "collapse"):
+        same_table(again.tables[name], study.tables[name])
+    assert isinstance(results.load(path), rbm.RBM)  # as without tables
+    only = results.save(tmp_path / "only.h5", results.Study(tables=study.tables))
+    same_table(results.load(only).tables["size_4"], study.tables["size_4"])
+    tree = results.to_xarray(path)
+    assert tree["size_4/two_point"].dims == ("temperature", "distance")
+    assert float(tree["size_4/energy"].sel(temperature=1.0)) == -2.0
+    assert float(tree["size_4/distance"][2]) == 2**0.5
+    for name in ("model", "a/b"):
+        with pytest.raises(InputError, match=f"a table cannot have the name '{name}'"):
+            results.save(tmp_path / "wrong.h5", results.Study(tables={name: study.tables["collapse"]}))
+
+
+def test_reports_show_tables_of_studies(tmp_path, capsys):
+    study = results.load_study(with_tables(tmp_path / "study.h5"))
+    only = results.save(tmp_path / "only.h5", results.Study(tables=study.tables))
+    assert mcgen(f"report {only} --output {tmp_path / 'page.html'}") == 0
+    text = (tmp_path / "page.html").read_text()
+    for words in ("size_4: of 4 x 4 sites", "temperature 2.5", "-2.00(10)", "temperature, distance", "0.25", "curve"):
+        assert words in text, words
+    assert mcgen(f"report {only} --output {tmp_path / 'figure.png'}") == 0
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("damage", "is_fatal", "words"),
+    [
+        (lambda file: file["size_4"].attrs.__delitem__("kind"), False, "/size_4 is no group that the schema knows"),
+        (lambda file: file["size_4"].attrs.__setitem__("kind", "tables"), False, "/size_4 is no group that the schema"),
+        (
+            lambda file: file["size_4/two_point"].dims[1].detach_scale(file["size_4/distance"]),
+            False, "/size_4/two_point has no dimension scale on its axis number 1",
+        ),
+        (
+            lambda file: file["size_4/two_point"].dims[1].attach_scale(file["size_4/temperature"]),
+            False, "/size_4/two_point has no dimension scale on its axis number 1",
+        ),
+        (lambda file: file["size_4"].attrs.__setitem__("words", 3), True, "/size_4@words is 3, and a text is expected"),
+    ],
+)  # fmt: skip
+def test_wrong_tables(damage, is_fatal, words, tmp_path):
+    path = with_tables(tmp_path / "study.h5")
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    (deviation,) = results.check(path).deviations
+    assert str(deviation).startswith(words)
+    assert deviation.is_fatal == is_fatal
 
 
 def test_arviz_computes_from_a_file_what_stats_compute(tmp_path):
