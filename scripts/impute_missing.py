@@ -17,15 +17,16 @@ restored as the exact conditional means allow, 92 percent near Tc. Time: well be
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import logsumexp
+from study_parts import command
 
 from mcgen import enumeration, evaluation, ising, rbm, report, results, rng, stats
-from mcgen.errors import InputError, McgenError
+from mcgen.errors import InputError
+from mcgen.progress import until_interrupted
 
 N_FILTERS = 1
 # Without this penalty weights go on growing for next to no likelihood, and Gibbs chains freeze: 200 sweeps of burn-in
@@ -42,47 +43,50 @@ FULL = {"training": 20_000, "iterations": 300, "rows": 400, "copies": 16, "n_dra
 QUICK = FULL | {"training": 5000, "iterations": 60, "rows": 100, "n_draws": 30}
 
 
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = command.parser_of(__doc__)
+    add = parser.add_argument
+    add("--shape", type=int, nargs="+", default=[4, 4], help="sites along each axis of the lattice")
+    add("--temperature", type=float, nargs="+", default=[2.269, 1.8, 3.5], help="in units of J")
+    add("--mask", choices=("block", "checkerboard"), default="block", help="which sites are lost")
+    command.add_common(parser, "impute_missing", "of models, samples and results")
+    return parser.parse_args(argv)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
-    shown = argparse.ArgumentDefaultsHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], formatter_class=shown)
-    parser.add_argument("--shape", type=int, nargs="+", default=[4, 4], help="sites along each axis of the lattice")
-    parser.add_argument("--temperature", type=float, nargs="+", default=[2.269, 1.8, 3.5], help="in units of J")
-    parser.add_argument("--mask", choices=("block", "checkerboard"), default="block", help="which sites are lost")
-    parser.add_argument("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    parser.add_argument("--quick", action="store_true", help="less of everything, to try the script")
-    parser.add_argument("--output", default="impute_missing.h5", help="HDF5 file of models, samples and results")
-    parser.add_argument("--figure", default="impute_missing.png", help="figure of the first temperature")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    arguments = parser.parse_args(argv)
-    try:
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        lattice = ising.Ising(tuple(arguments.shape))
-        lost = lost_sites(lattice, arguments.mask)
-        effort = QUICK if arguments.quick else FULL
-        print(f"{lattice}, {len(lost)} sites lost ({arguments.mask}), {effort['rows']} configurations")
-        parts = []
-        for k, temperature in enumerate(arguments.temperature):
-            parts.append(run_one(lattice, temperature, lost, effort, rng.derive(arguments.seed, k)))
-            print(f"T = {temperature:g}: KL(truth || model) = {parts[-1][0].history['kl_divergence'][-1]:.5f} nats")
-        trained, samples, tables, pictures = zip(*parts, strict=True)
-        study = results.Study(
-            temperatures=tuple(arguments.temperature), lattice=lattice, samples=samples, trained=trained,
-            models=tuple(one.model for one in trained), observables=evaluation.columns(tables),
-        )  # fmt: skip
-        results.save(arguments.output, study, arguments.overwrite, vars(arguments) | effort | {"lost": lost.tolist()})
-        print("\n" + " " * 20 + "".join(f"{f'T = {temperature:g}':>15}" for temperature in study.temperatures))
-        for name in [name for name in study.observables if not name.endswith("_error")]:
-            pairs = zip(study.observables[name], study.observables[f"{name}_error"], strict=True)
-            print(f"{name:20}" + "".join(f"{stats.format_error(*pair):>15}" for pair in pairs))
-        print(LEGEND)
-        draw(arguments.figure, lattice, arguments.temperature[0], lost, pictures[0])
-    except McgenError as error:
-        print(f"impute_missing: {error}", file=sys.stderr)
-        return 2
-    print(f"\nwrote {arguments.output} and {arguments.figure}")
-    return 0
+    return command.run("impute_missing", parse(argv), study, "before the first temperature was done")
+
+
+def study(arguments: argparse.Namespace) -> str:
+    """Fit and restore at each temperature, and write what was done."""
+    lattice = ising.Ising(tuple(arguments.shape))
+    lost = lost_sites(lattice, arguments.mask)
+    effort = QUICK if arguments.quick else FULL
+    print(f"{lattice}, {len(lost)} sites lost ({arguments.mask}), {effort['rows']} configurations")
+
+    def work(k: int) -> tuple:
+        found = run_one(lattice, arguments.temperature[k], lost, effort, rng.derive(arguments.seed, k))
+        kl = found[0].history["kl_divergence"][-1]
+        print(f"T = {arguments.temperature[k]:g}: KL(truth || model) = {kl:.5f} nats")
+        return found
+
+    parts, interrupted = until_interrupted(work, len(arguments.temperature))
+    trained, samples, tables, pictures = zip(*parts, strict=True)
+    study = results.Study(
+        temperatures=tuple(arguments.temperature[: len(parts)]), lattice=lattice, samples=samples, trained=trained,
+        models=tuple(one.model for one in trained), observables=evaluation.columns(tables),
+    )  # fmt: skip
+    settings, status = vars(arguments) | effort | {"lost": lost.tolist()}, command.status_of(interrupted)
+    results.save(arguments.output, study, arguments.overwrite, settings, status)
+    print("\n" + " " * 20 + "".join(f"{f'T = {temperature:g}':>15}" for temperature in study.temperatures))
+    for name in [name for name in study.observables if not name.endswith("_error")]:
+        pairs = zip(study.observables[name], study.observables[f"{name}_error"], strict=True)
+        print(f"{name:20}" + "".join(f"{stats.format_error(*pair):>15}" for pair in pairs))
+    print(LEGEND)
+    draw(arguments.figure, lattice, arguments.temperature[0], lost, pictures[0])
+    return status
 
 
 def lost_sites(lattice: ising.Ising, mask: str) -> np.ndarray:
@@ -100,6 +104,8 @@ def run_one(lattice: ising.Ising, temperature: float, lost: np.ndarray, effort: 
     start = rbm.RBM.symmetric(lattice.shape, N_FILTERS, seeds[1], 0.1, True, visible="spin", hidden="spin")
     steps = effort["iterations"]
     trained = rbm.maximum_likelihood(start, data, l2=L2, tolerance=1e-4, max_iterations=steps, truth=truth)
+    if trained.interrupted:  # not at its maximum
+        raise KeyboardInterrupt
     true_mean, true_log = conditional(-ising.exact.state_energies(lattice) / temperature, rows, lost)
     model_mean, model_log = conditional(rbm.exact.log_probabilities(trained.model), rows, lost)
     samples, mean, error = restore(trained.model, rows, lost, effort, seeds[2], "gibbs")

@@ -21,16 +21,14 @@ Expected: the best fit to 0.01 nats. For 4x4, 12 hidden units reach it from seve
 
 import argparse
 import dataclasses
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from rbm_parts.patterns import drawn_images
+from study_parts import command
 
 from mcgen import checks, figures, rbm, report, results, rng
-from mcgen.errors import McgenError
 from mcgen.progress import progress, until_interrupted
 
 HIDDEN = {3: (6, 8), 4: (8, 12)}
@@ -60,17 +58,12 @@ class Case:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--side", type=int, nargs="+", default=[3, 4], help=f"sides of the images, 2 to {LARGEST_SIDE}")
     add("--hidden", type=int, nargs="+", default=None, help=f"hidden units (default, by side: {HIDDEN})")
     add("--starts", type=int, default=8, help="random starts for each number of hidden units")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--output", default="learn_bars_and_stripes.h5", help="HDF5 file with the best model of each case")
-    add("--figure", default="learn_bars_and_stripes.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
+    command.add_common(parser, "learn_bars_and_stripes", "with the best model of each case", quick=False)
     return parser.parse_args(argv)
 
 
@@ -176,40 +169,33 @@ def path_of(output: str, side: int, n_hidden: int) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
     arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        for side in arguments.side:
-            checks.integer("--side", side, 2, LARGEST_SIDE)
-        checks.integer("--starts", arguments.starts, 1)
-        for n_hidden in arguments.hidden or ():
-            checks.integer("--hidden", n_hidden, 1)
-        for place in places(arguments):
-            results.check_output(path_of(arguments.output, *place), arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        # Starts come last: after Ctrl-C, cases are complete one after the other.
-        of_fits = [place for place in places(arguments) for _ in range(arguments.starts)]
-        with progress(len(of_fits), "fits", True) as bar:
+    paths = [path_of(arguments.output, *place) for place in places(arguments)]
+    return command.run("learn_bars_and_stripes", arguments, study, "before the first fit was done", paths)
 
-            def work(number: int) -> tuple:
-                one = fit(*of_fits[number], rng.derive(arguments.seed, number))
-                bar.update(1)
-                return one
 
-            fits, interrupted = until_interrupted(work, len(of_fits))
-        cases = gather(of_fits, fits)
-        names = save(arguments, cases, "interrupted" if interrupted else "complete")
-        print(table(cases))
-        draw(arguments.figure, cases)
-    except McgenError as error:
-        print(f"learn_bars_and_stripes: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("learn_bars_and_stripes: interrupted before the first fit was done; nothing was written", file=sys.stderr)
-        return 130
-    seconds = time.monotonic() - start
-    done = f", interrupted: {len(fits)} of {len(of_fits)} fits" * interrupted
-    print(f"\nwrote {', '.join(names)} and {arguments.figure} in {seconds:.0f} s{done}")
-    return 130 if interrupted else 0
+def study(arguments: argparse.Namespace) -> command.Ended:
+    """Fit from all starts, and write what was done."""
+    for side in arguments.side:
+        checks.integer("--side", side, 2, LARGEST_SIDE)
+    checks.integer("--starts", arguments.starts, 1)
+    for n_hidden in arguments.hidden or ():
+        checks.integer("--hidden", n_hidden, 1)
+    # Starts come last: after Ctrl-C, cases are complete one after the other.
+    of_fits = [place for place in places(arguments) for _ in range(arguments.starts)]
+    with progress(len(of_fits), "fits", True) as bar:
+
+        def work(number: int) -> tuple:
+            one = fit(*of_fits[number], rng.derive(arguments.seed, number))
+            bar.update(1)
+            return one
+
+        fits, interrupted = until_interrupted(work, len(of_fits))
+    cases = gather(of_fits, fits)
+    names = save(arguments, cases, command.status_of(interrupted))
+    print(table(cases))
+    draw(arguments.figure, cases)
+    status = f"interrupted: {len(fits)} of {len(of_fits)} fits" if interrupted else "complete"
+    return command.Ended(status, files=names)
 
 
 if __name__ == "__main__":

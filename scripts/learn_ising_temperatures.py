@@ -24,25 +24,20 @@ Time: five minutes on one core.
 """
 
 import argparse
-import io
-import re
-import sys
-import tarfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from ising_parts.rows import read_tables, rows_at
 from matplotlib.figure import Figure
+from study_parts import command
 
-from mcgen import checks, evaluation, ising, observables, rbm, report, results, rng
-from mcgen.errors import FileError, InputError, McgenError
+from mcgen import checks, evaluation, ising, rbm, report, results, rng
 from mcgen.progress import until_interrupted
 
 TEMPERATURES = (1.0, 1.254, 1.508, 1.762, 2.016, 2.269, 2.524, 2.778, 3.032, 3.286, 3.54)
 # KL(truth || model) of the models with 16 hidden units that Torlai & Melko published, summed over all states.
 PUBLISHED = {1.0: 26.3, 1.254: 0.566, 1.508: 0.0077, 2.016: 0.0037, 2.269: 0.0068, 2.778: 0.0031, 3.54: 0.0049}
-TEST_ROWS = 2000
 # Penalties (l2, l1) of the full model that are tried on held-out rows, one part of so many: cold models need strong
 # weights, warm ones few.
 PENALTIES = ((1e-4, 3e-4), (1e-3, 3e-4), (1e-3, 1e-3))
@@ -54,8 +49,6 @@ DRAWS_OF_MODEL = 20_000
 MODELS = ("full", "symmetric")
 COLORS = {"full": "tab:red", "symmetric": "tab:blue"}
 PER_SITE = ("energy", "abs_magnetization", "heat_capacity")
-# Files of rows: .._T2.269_train.txt.
-NAME = re.compile(r"T(\d+(?:\.\d+)?)_(train|test)\.txt$")
 
 
 class Fitted(NamedTuple):
@@ -68,9 +61,7 @@ class Fitted(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     add = parser.add_argument
     add("--shape", type=int, nargs=2, default=[4, 4], help="sites along each axis of the lattice")
     add("--temperature", type=float, nargs="+", default=None, help="in units of J (default: eleven, or all of --data)")
@@ -78,10 +69,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--rows", type=int, default=20_000, help="configurations that are drawn at each temperature, without --data")
     add("--hidden", type=int, default=16, help="hidden units of the full model")
     add("--epochs", type=int, default=20, help="passes through the data in the second climb of the full model")
-    add("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    add("--output", default="learn_ising_temperatures.h5", help="HDF5 files: -full and -symmetric are added")
-    add("--figure", default="learn_ising_temperatures.png", help="figure of the results")
-    add("--overwrite", action="store_true", help="replace files that exist")
+    command.add_common(
+        parser, "learn_ising_temperatures", "for each model: -full and -symmetric are added", quick=False
+    )
     return parser.parse_args(argv)
 
 
@@ -89,55 +79,6 @@ def path_of(name: str, output: str) -> Path:
     """The file of the full or of the symmetric models."""
     path = Path(output)
     return path.with_name(f"{path.stem}-{name}{path.suffix}")
-
-
-def read_tables(path: str) -> dict[tuple[float, str], np.ndarray]:
-    """All tables of 0/1 rows in a folder or a tar archive, by temperature and "train" or "test"."""
-    source = Path(path)
-    if not source.exists():
-        raise FileError(f"{path} does not exist; check the path")
-    texts: dict[str, bytes] = {}
-    try:
-        if source.is_dir():
-            texts = {file.name: file.read_bytes() for file in sorted(source.iterdir()) if NAME.search(file.name)}
-        else:
-            with tarfile.open(source) as archive:
-                texts = {
-                    one.name: archive.extractfile(one).read()
-                    for one in archive
-                    if one.isfile() and NAME.search(one.name)
-                }
-        tables = {}
-        for name, text in texts.items():
-            temperature, part = NAME.search(name).groups()
-            tables[float(temperature), part] = np.loadtxt(io.BytesIO(text), ndmin=2)
-    except (OSError, ValueError, tarfile.TarError) as error:
-        raise FileError(
-            f"{path} cannot be read ({error}); give a folder or a tar archive of rows of 0 and 1"
-        ) from error
-    if not any(part == "train" for _, part in tables):
-        raise FileError(
-            f"{path} holds no file named like T2.269_train.txt; give a folder or a tar archive of such files"
-        )
-    return tables
-
-
-def rows_at(
-    lattice: ising.Ising, temperature: float, tables: dict | None, n_rows: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Spins to train on and, other ones, to test with, each (n_rows, n_sites)."""
-    if tables is None:
-        both = ising.exact.sample(lattice, temperature, n_rows + TEST_ROWS, seed).reshape(-1, lattice.n_sites)
-        return both[:n_rows], both[n_rows:]
-    if (temperature, "train") not in tables:
-        known = ", ".join(f"{one:g}" for one, part in sorted(tables) if part == "train")
-        raise InputError(f"there are no rows at T = {temperature:g} in --data; choose --temperature from {known}")
-    train = tables[temperature, "train"]
-    if (temperature, "test") in tables:
-        test = tables[temperature, "test"]
-    else:
-        test = ising.exact.sample(lattice, temperature, TEST_ROWS, seed).reshape(-1, lattice.n_sites)
-    return tuple(observables.spins(rows, lattice).reshape(-1, lattice.n_sites) for rows in (train, test))
 
 
 def complete(trained: rbm.Trained) -> rbm.Trained:
@@ -292,42 +233,30 @@ def draw(path: str, arguments: argparse.Namespace, studies: dict[str, results.St
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
     arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        for name in MODELS:
-            results.check_output(path_of(name, arguments.output), arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        for name, least in (("hidden", 1), ("epochs", 1), ("rows", HELD_OUT)):
-            checks.integer(f"--{name}", getattr(arguments, name), least)
-        lattice = ising.Ising(tuple(arguments.shape))
-        tables = None if arguments.data is None else read_tables(arguments.data)
-        if arguments.temperature is None:
-            known = TEMPERATURES if tables is None else sorted({one for one, part in tables if part == "train"})
-            arguments.temperature = list(known)
-        ising.exact.probabilities(lattice, arguments.temperature[0])  # whether all states can be listed
-        source = "own exact draws" if tables is None else arguments.data
-        print(f"{lattice}, {arguments.hidden} hidden units, rows from {source}, seed {arguments.seed}", flush=True)
-        done, interrupted = until_interrupted(
-            lambda k: run_one(arguments, lattice, tables, k), len(arguments.temperature)
-        )
-        status = "interrupted" if interrupted else "complete"
-        studies = {name: study_of(name, done, arguments.temperature, lattice) for name in MODELS}
-        for name, study in studies.items():
-            results.save(path_of(name, arguments.output), study, arguments.overwrite, vars(arguments), status)
-        print("\n" + table(arguments, studies))
-        draw(arguments.figure, arguments, studies)
-    except McgenError as error:
-        print(f"learn_ising_temperatures: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            "learn_ising_temperatures: interrupted before the first temperature; nothing was written", file=sys.stderr
-        )
-        return 130
-    files = " and ".join(str(path_of(name, arguments.output)) for name in MODELS)
-    seconds = time.monotonic() - start
-    print(f"\nwrote {files} and {arguments.figure} in {seconds:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else 0
+    paths = [path_of(name, arguments.output) for name in MODELS]
+    return command.run("learn_ising_temperatures", arguments, study, "before the first temperature was done", paths)
+
+
+def study(arguments: argparse.Namespace) -> str:
+    """Fit at one temperature after the other, and write what was done."""
+    for name, least in (("hidden", 1), ("epochs", 1), ("rows", HELD_OUT)):
+        checks.integer(f"--{name}", getattr(arguments, name), least)
+    lattice = ising.Ising(tuple(arguments.shape))
+    tables = None if arguments.data is None else read_tables(arguments.data)
+    if arguments.temperature is None:
+        known = TEMPERATURES if tables is None else sorted({one for one, part in tables if part == "train"})
+        arguments.temperature = list(known)
+    ising.exact.probabilities(lattice, arguments.temperature[0])  # whether all states can be listed
+    source = "own exact draws" if tables is None else arguments.data
+    print(f"{lattice}, {arguments.hidden} hidden units, rows from {source}, seed {arguments.seed}", flush=True)
+    done, interrupted = until_interrupted(lambda k: run_one(arguments, lattice, tables, k), len(arguments.temperature))
+    status = command.status_of(interrupted)
+    studies = {name: study_of(name, done, arguments.temperature, lattice) for name in MODELS}
+    for name, one in studies.items():
+        results.save(path_of(name, arguments.output), one, arguments.overwrite, vars(arguments), status)
+    print("\n" + table(arguments, studies))
+    draw(arguments.figure, arguments, studies)
+    return status
 
 
 if __name__ == "__main__":

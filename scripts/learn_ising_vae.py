@@ -20,17 +20,16 @@ with 50 draws, which punishes that less (20 draws: 0.055, 10 draws: 0.07). Time:
 """
 
 import argparse
-import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from study_parts import command
 from vae_parts.images import tiles
 
 from mcgen import enumeration, evaluation, ising, observables, report, results, rng, stats, vae
-from mcgen.errors import InputError, McgenError, SizeError
+from mcgen.errors import InputError, SizeError
 from mcgen.ising.exact.listing import state_magnetizations
 from mcgen.progress import until_interrupted
 from mcgen.vae.quadrature import MOST_LATENTS
@@ -78,24 +77,17 @@ class Result(NamedTuple):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--shape", type=int, nargs="+", default=[4, 4], help="sites along each axis of the lattice")
-    parser.add_argument("--temperature", type=float, default=2.269, help="in units of J")
-    parser.add_argument("--data", default=argparse.SUPPRESS, help="file with rows of 0/1 or -1/1 in place of own draws")
-    parser.add_argument("--latent", type=int, nargs=2, default=[3, 8], help="latents, and those of the third model")
-    parser.add_argument("--hidden", type=int, nargs="*", default=[256, 256], help="widths of the encoder's layers")
-    parser.add_argument("--activation", default="relu", help="of the hidden layers")
-    parser.add_argument("--epochs", type=int, default=argparse.SUPPRESS, help=f"{FULL['epochs']} unless told")
-    parser.add_argument("--draws-per-row", type=int, default=50, help="draws k of the importance-weighted bound")
-    parser.add_argument("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    parser.add_argument("--quick", action="store_true", help="less of everything, to try the script")
-    parser.add_argument(
-        "--output", default="learn_ising_vae.h5", help="HDF5 files, one for each model: -elbo and so on are added"
-    )
-    parser.add_argument("--figure", default="learn_ising_vae.png", help="figure of the results")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser = command.parser_of(__doc__)
+    add = parser.add_argument
+    add("--shape", type=int, nargs="+", default=[4, 4], help="sites along each axis of the lattice")
+    add("--temperature", type=float, default=2.269, help="in units of J")
+    add("--data", default=argparse.SUPPRESS, help="file with rows of 0/1 or -1/1 in place of own draws")
+    add("--latent", type=int, nargs=2, default=[3, 8], help="latents, and those of the third model")
+    add("--hidden", type=int, nargs="*", default=[256, 256], help="widths of the encoder's layers")
+    add("--activation", default="relu", help="of the hidden layers")
+    add("--epochs", type=int, default=argparse.SUPPRESS, help=f"{FULL['epochs']} unless told")
+    add("--draws-per-row", type=int, default=50, help="draws k of the importance-weighted bound")
+    command.add_common(parser, "learn_ising_vae", "for each model: -elbo and so on are added")
     return parser.parse_args(argv)
 
 
@@ -119,38 +111,29 @@ def path_of(kind: Kind, output: str) -> Path:
 def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
     arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        paths = [
-            results.check_output(path_of(kind, arguments.output), arguments.overwrite) for kind in kinds(arguments)
-        ]
-        report.check_output(arguments.figure, arguments.overwrite)
-        lattice = ising.Ising(tuple(arguments.shape))
-        enumeration.check_listable(lattice.n_sites, "the lattice", "take a smaller --shape")
-        truth = ising.exact.probabilities(lattice, arguments.temperature)
-        effort = dict(QUICK if arguments.quick else FULL)
-        if "epochs" in arguments:
-            effort["epochs"] = arguments.epochs
-        data = read_data(arguments, lattice, effort["rows"])
-        print(f"{lattice}, T = {arguments.temperature:g}, {len(data)} rows, {effort['epochs']} epochs")
-        done, interrupted = until_interrupted(
-            lambda number: run_one(arguments, effort, lattice, truth, data, number),
-            len(paths),
-            lambda result: result.fit.interrupted,
-        )
-        print("\n" + table(done, lattice, truth, data, arguments.temperature))
-        draw(arguments.figure, done, lattice, truth, data, arguments.temperature, effort)
-    except McgenError as error:
-        print(f"learn_ising_vae: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("learn_ising_vae: interrupted before the first model was trained; nothing was written", file=sys.stderr)
-        return 130
-    written = ", ".join(str(path) for path, _ in zip(paths, done, strict=False))
-    print(
-        f"\nwrote {written} and {arguments.figure} in {time.monotonic() - start:.0f} s" + ", interrupted" * interrupted
+    paths = [path_of(kind, arguments.output) for kind in kinds(arguments)]
+    return command.run("learn_ising_vae", arguments, study, "before the first model was trained", paths)
+
+
+def study(arguments: argparse.Namespace) -> command.Ended:
+    """Train the models one after the other, each with its file."""
+    lattice = ising.Ising(tuple(arguments.shape))
+    enumeration.check_listable(lattice.n_sites, "the lattice", "take a smaller --shape")
+    truth = ising.exact.probabilities(lattice, arguments.temperature)
+    effort = dict(QUICK if arguments.quick else FULL)
+    if "epochs" in arguments:
+        effort["epochs"] = arguments.epochs
+    data = read_data(arguments, lattice, effort["rows"])
+    print(f"{lattice}, T = {arguments.temperature:g}, {len(data)} rows, {effort['epochs']} epochs")
+    done, interrupted = until_interrupted(
+        lambda number: run_one(arguments, effort, lattice, truth, data, number),
+        len(kinds(arguments)),
+        lambda result: result.fit.interrupted,
     )
-    return 130 if interrupted else 0
+    print("\n" + table(done, lattice, truth, data, arguments.temperature))
+    draw(arguments.figure, done, lattice, truth, data, arguments.temperature, effort)
+    paths = [path_of(result.kind, arguments.output) for result in done]
+    return command.Ended(command.status_of(interrupted), files=paths)
 
 
 def read_data(arguments: argparse.Namespace, lattice: ising.Ising, n_rows: int) -> np.ndarray:
@@ -231,8 +214,7 @@ def save(result: Result, lattice: ising.Ising, arguments: argparse.Namespace, ef
         exact=evaluation.columns([result.exact]),
         observables=evaluation.columns([result.observables]),
     )
-    status = "interrupted" if result.fit.interrupted else "complete"
-    results.save(path, study, arguments.overwrite, configuration, status)
+    results.save(path, study, arguments.overwrite, configuration, command.status_of(result.fit.interrupted))
 
 
 def table(done: list[Result], lattice: ising.Ising, truth: np.ndarray, data: np.ndarray, temperature: float) -> str:

@@ -26,8 +26,8 @@ from rbm_parts.patterns import bars_and_stripes
 from scipy.stats import binom, norm
 from study_parts import command
 
-from mcgen import checks, evaluation, ising, rbm, report, results, rng
-from mcgen.errors import McgenError, StatisticsWarning
+from mcgen import checks, evaluation, ising, rbm, report, rng
+from mcgen.errors import StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.partition import ais, sandwich
 from mcgen.rbm.partition.bridge import bar, mbar
@@ -65,17 +65,11 @@ METHODS = {
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="estimates")
     parser.add_argument("--models", type=int, default=None, help="how many; 100, or 6 with --quick")
-    parser.add_argument("--quick", action="store_true", help="few small models and short runs, to try the script")
-    parser.add_argument("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    parser.add_argument("--output", default="log_partition_coverage.h5", help="HDF5 file of all estimates")
-    parser.add_argument("--figure", default="log_partition_coverage.png", help="figure of their deviations")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    return parser.parse_args(argv)
+    command.add_common(parser, "log_partition_coverage", "of all estimates")
+    return command.parsed(parser, argv, {"models": 100}, {"models": 6})
 
 
 def make_model(k: int, effort: dict, seed: int) -> tuple[rbm.RBM, str]:
@@ -191,37 +185,31 @@ def draw(path: str, methods: list[str], columns: dict[str, np.ndarray]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; the exit status is 1 if a method is outside of the expected."""
-    arguments = parse(argv)
-    effort = QUICK if arguments.quick else FULL
-    try:
-        n_models = arguments.models if arguments.models is not None else 6 if arguments.quick else 100
-        checks.integer("--models", n_models, 2)
-        rng.split_seed(arguments.seed)
-        results.check_output(arguments.output, arguments.overwrite)
-        report.check_output(arguments.figure, arguments.overwrite)
-        with progress(n_models, "models", True) as bar:
+    return command.run("log_partition_coverage", parse(argv), study, "before the first model was done")
 
-            def work(k: int) -> tuple[str, dict[str, float]]:
-                found = estimate(k, arguments.methods, effort, rng.derive(arguments.seed, k))
-                bar.update(1)
-                return found
 
-            found, interrupted = until_interrupted(work, n_models)
-        names, rows = zip(*found, strict=True)
-        columns = evaluation.columns(rows)
-        save(arguments, list(names), columns, "interrupted" if interrupted else "complete")
-        if len(rows) > 1:
-            text, wrong = table(arguments.methods, columns)
-            print(text)
-            draw(arguments.figure, arguments.methods, columns)
-    except McgenError as error:
-        print(f"log_partition_coverage: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("log_partition_coverage: interrupted before the first model was done", file=sys.stderr)
-        return 130
-    print(f"\nwrote {arguments.output}" + f" and {arguments.figure}" * (len(rows) > 1) + ", interrupted" * interrupted)
-    return 130 if interrupted else int(wrong > 0)
+def study(arguments: argparse.Namespace) -> command.Ended:
+    """Make models and estimate, as many as are asked for, and write what was done."""
+    effort, n_models = QUICK if arguments.quick else FULL, arguments.models
+    checks.integer("--models", n_models, 2)
+    rng.split_seed(arguments.seed)
+    with progress(n_models, "models", True) as bar:
+
+        def work(k: int) -> tuple[str, dict[str, float]]:
+            found = estimate(k, arguments.methods, effort, rng.derive(arguments.seed, k))
+            bar.update(1)
+            return found
+
+        found, interrupted = until_interrupted(work, n_models)
+    names, rows = zip(*found, strict=True)
+    columns, status = evaluation.columns(rows), command.status_of(interrupted)
+    save(arguments, list(names), columns, status)
+    if len(rows) == 1:  # no deviations have a spread
+        return command.Ended(status, has_figure=False)
+    text, wrong = table(arguments.methods, columns)
+    print(text)
+    draw(arguments.figure, arguments.methods, columns)
+    return command.Ended(status, int(wrong > 0))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ that is too low quotes an error that is too small, so that means of -0.1 are no 
 Time: a minute with --quick; otherwise about 20 minutes on two cores.
 
     python scripts/validate_samplers.py --quick
-    python scripts/validate_samplers.py --output validate_samplers.json --figure validate_samplers.png
+    python scripts/validate_samplers.py --output validate_samplers.h5 --figure validate_samplers.png
     python scripts/validate_samplers.py --methods wolff tempering --sizes 16 --temperatures 2.0 2.5
 
 Runs come by tens from one call of the sampler, each with eight chains of its own. Tempering has all temperatures in one
@@ -32,39 +32,35 @@ import platform
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numba
+from study_parts import command
 from tqdm import tqdm
 from validation_parts import table
 from validation_parts.jobs import CRITICAL, RUNS_PER_CALL, SAMPLERS, Job, jobs, name, seconds
 from validation_parts.pulls import reference, rows
 
 from mcgen import backend, checks, ising, provenance, report, results, rng
-from mcgen.errors import InputError, McgenError
+from mcgen.errors import InputError
 from mcgen.progress import progress, until_interrupted
 from mcgen.stats import Estimate
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = command.parser_of(__doc__)
     temperatures = [1.8, CRITICAL, 3.0]
-    parser.add_argument("--methods", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS), help="samplers")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[4, 8, 16, 32], help="sites along the axes of tori")
-    parser.add_argument("--cylinders", type=int, nargs="*", default=[16], help="the same, with the first axis open")
-    parser.add_argument("--temperatures", type=float, nargs="+", default=temperatures, help="in units of J")
-    parser.add_argument("--runs", type=int, default=200, help="independent runs of each, a multiple of ten")
-    parser.add_argument("--quick", action="store_true", help="the 8 x 8 torus only")
-    parser.add_argument("--seed", type=int, default=1, help="0 to 2**64 - 1")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="with one thread each")
-    parser.add_argument("--output", default=None, help="JSON file to write")
-    parser.add_argument("--figure", default=None, help="figure to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add = parser.add_argument
+    add("--methods", nargs="+", default=list(SAMPLERS), choices=list(SAMPLERS), help="samplers")
+    add("--sizes", type=int, nargs="*", default=[4, 8, 16, 32], help="sites along the axes of tori")
+    add("--cylinders", type=int, nargs="*", default=[16], help="the same, with the first axis open")
+    add("--temperatures", type=float, nargs="+", default=temperatures, help="in units of J")
+    add("--runs", type=int, default=200, help="independent runs of each, a multiple of ten")
+    add("--processes", type=int, default=os.cpu_count(), help="with one thread each")
+    command.add_common(parser, "validate_samplers", "of all rows (or .json)")
+    parser.set_defaults(output=None, figure=None)  # hours of work are looked at before they are written
     arguments = parser.parse_args(argv)
     if arguments.quick:
         arguments.sizes, arguments.cylinders = [8], []
@@ -73,10 +69,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def asked_for(arguments: argparse.Namespace) -> list[Job]:
     """What the command line asks for; errors before work."""
-    if arguments.output:
-        results.check_output(arguments.output, arguments.overwrite)
-    if arguments.figure:
-        report.check_output(arguments.figure, arguments.overwrite)
     rng.split_seed(arguments.seed)
     checks.integer("--processes", arguments.processes, 1)
     if arguments.runs < 2 * RUNS_PER_CALL or arguments.runs % RUNS_PER_CALL:
@@ -160,37 +152,39 @@ def study(todo: list[Job], known: dict, n_calls: int, seed: int, run: Callable) 
 
 def save(arguments: argparse.Namespace, content: dict[str, object], status: str) -> None:
     """Write the files that were asked for."""
-    if arguments.output:
-        attributes = provenance.attributes(vars(arguments), status)
-        attributes |= {"platform": platform.platform(), "device": backend.target("cpu").describe()}
+    attributes = {"platform": platform.platform(), "device": backend.target("cpu").describe()}
+    if arguments.output and Path(arguments.output).suffix == ".json":
+        attributes = provenance.attributes(vars(arguments), status) | attributes
         with results.written_beside(Path(arguments.output)) as beside:
             beside.write_text(json.dumps({"attributes": attributes} | content, indent=1) + "\n")
+    elif arguments.output:
+        with command.new_file(arguments.output, vars(arguments), status) as file:
+            group = results.open_table(file, "pulls", "row", "means and deviations of (estimate - reference) / error")
+            for name, values in table.columns(content["results"]).items():
+                group.add(name, (), values)
+            names = {name: json.dumps([row[name] for row in content["results"]]) for name in ("sampler", "lattice")}
+            group.hdf.attrs.update(attributes | names | content["totals"])
+            group.close()
     if arguments.figure:
         report.save_figure(table.draw(content["results"]), arguments.figure, dpi=110)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the study; the exit status is 1 if a mean or a deviation is outside of its limits."""
-    arguments = parse(argv)
-    start = time.monotonic()
-    try:
-        todo = asked_for(arguments)
-        n_calls = arguments.runs // RUNS_PER_CALL
-        with in_processes(arguments.processes) as run:
-            known, sampled = references(todo, rng.derive(arguments.seed, 0), run)
-            found, interrupted = study(todo, known, n_calls, rng.derive(arguments.seed, 1), run)
-        result = table.totals(found)
-        print(table.summary(result, sampled))
-        content = {"totals": result, "references": sampled, "results": found}
-        save(arguments, content, "interrupted" if interrupted else "complete")
-    except McgenError as error:
-        print(f"validate_samplers: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("validate_samplers: interrupted before the first row was done; nothing was written", file=sys.stderr)
-        return 130
-    print(f"done in {time.monotonic() - start:.0f} s" + ", interrupted" * interrupted)
-    return 130 if interrupted else int(result["outside"] > 0)
+    return command.run("validate_samplers", parse(argv), validate, "before the first row was done")
+
+
+def validate(arguments: argparse.Namespace) -> command.Ended:
+    """All rows that are asked for, with their totals."""
+    todo = asked_for(arguments)
+    n_calls = arguments.runs // RUNS_PER_CALL
+    with in_processes(arguments.processes) as run:
+        known, sampled = references(todo, rng.derive(arguments.seed, 0), run)
+        found, interrupted = study(todo, known, n_calls, rng.derive(arguments.seed, 1), run)
+    result, status = table.totals(found), command.status_of(interrupted)
+    print(table.summary(result, sampled))
+    save(arguments, {"totals": result, "references": sampled, "results": found}, status)
+    return command.Ended(status, int(result["outside"] > 0))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ FILES = """
     twins/test_threads interface/test_results interface/test_report interface/test_report_page interface/test_errors
     interface/test_schema interface/test_damaged_files *
     interface/test_cli interface/test_ranks interface/test_logz interface/test_pipeline interface/test_survival
-    interface/test_learning_scripts interface/test_digits_rbm_script interface/test_memory
+    interface/test_learning_scripts interface/test_digits_rbm_script
+    interface/test_small_digits_script interface/test_memory
     interface/test_benchmark_learning interface/test_coverage_script interface/test_couplings_script
     interface/test_sampling_scripts
     interface/test_benchmark_rbm interface/test_benchmark_ranks twins/test_gibbs_cuda exact/test_maximum_likelihood

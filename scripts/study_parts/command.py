@@ -60,12 +60,15 @@ class Ended(NamedTuple):
     by_hand : bool
         Whether Ctrl-C or SIGTERM is what interrupted it.
     has_figure : bool
+    files : sequence of Path or str, optional
+        What it has written of the files that it was to write; all of them unless told.
     """
 
     status: str
     exit_status: int = 0
     by_hand: bool = True
     has_figure: bool = True
+    files: Sequence[Path | str] | None = None
 
 
 def run(
@@ -73,10 +76,10 @@ def run(
     arguments: argparse.Namespace,
     study: Callable[[argparse.Namespace], str | Ended],
     too_early: str = "",
-    files: Sequence[Path] = (),
+    files: Sequence[Path | str] | None = None,
     again: bool = False,
 ) -> int:
-    """Run a study that writes files and one figure; SIGTERM is to it what Ctrl-C is.
+    """Run a study that writes files and a figure; SIGTERM is to it what Ctrl-C is.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ def run(
     too_early : str
         When Ctrl-C leaves nothing, such as "before the first model was done"; empty of a study that writes its file
         more than once.
-    files : sequence of Path
+    files : sequence of Path or str, optional
         What it writes, where that is not `arguments.output`.
     again : bool
         Whether it goes on with files that are there.
@@ -100,26 +103,30 @@ def run(
         The exit status: 2 after an error, 130 after Ctrl-C, 143 after SIGTERM, or what the study says.
     """
     start = time.monotonic()
-    files = files or [Path(arguments.output)]
-    shown = " and ".join(map(str, files))
+    if files is None:
+        files = [arguments.output] if arguments.output else []
     with interruption.handled():
         try:
             for path in files:
                 results.check_output(path, arguments.overwrite or again)
-            report.check_output(arguments.figure, arguments.overwrite or again)
+            if arguments.figure:
+                report.check_output(arguments.figure, arguments.overwrite or again)
             ended = study(arguments)
         except McgenError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
-            left = f" {too_early}; nothing was written" if too_early else f"; {shown} has what is kept, if anything"
+            left = f" {too_early}; nothing was written" if too_early else f"; {files[0]} has what is kept, if anything"
             print(f"{name}: interrupted{left}", file=sys.stderr)
             return interruption.exit_status()
     if isinstance(ended, str):
         ended = Ended(ended)
     is_complete = ended.status == "complete"
-    seconds, more = time.monotonic() - start, "" if is_complete else f", {ended.status}"
-    print(f"\nwrote {shown}" + f" and {arguments.figure}" * ended.has_figure + f" in {seconds:.0f} s{more}")
+    written = [", ".join(map(str, files if ended.files is None else ended.files))] * bool(files)
+    written += [arguments.figure] * bool(arguments.figure and ended.has_figure)
+    words = f"wrote {' and '.join(written)}" if written else "done"
+    more = "" if is_complete else f", {ended.status}"
+    print(f"\n{words} in {time.monotonic() - start:.0f} s{more}")
     return ended.exit_status if is_complete or not ended.by_hand else interruption.exit_status()
 
 

@@ -21,6 +21,16 @@ def line(row: dict) -> str:
     return text.rstrip()
 
 
+def columns(table: list[dict]) -> dict[str, list[float]]:
+    """The numbers of all rows, as columns: OBSERVABLE_mean, OBSERVABLE_deviation and so on."""
+    found = {name: [row[name] for row in table] for name in ("temperature", "runs")}
+    for key in OBSERVABLES:
+        its = [row["observables"][key] for row in table]
+        for name in ("mean", "deviation", "beyond_2", "reference", "reference_error"):
+            found[f"{key}_{name}"] = [float(one[name]) for one in its]
+    return found
+
+
 def totals(table: list[dict]) -> dict[str, float]:
     """Of all combinations of sampler, lattice, temperature and observable."""
     every = [one for row in table for one in row["observables"].values()]

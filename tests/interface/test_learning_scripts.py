@@ -66,7 +66,7 @@ def test_rows_are_read_from_a_folder_or_an_archive(in_folder, capsys):
     assert np.array_equal(train, 2 * written[2.0, "train"] - 1)
     assert np.array_equal(test, 2 * written[2.0, "test"] - 1)
     _, test = script.rows_at(lattice, 3.5, tables, 0, seed=1)  # there are none
-    assert test.shape == (script.TEST_ROWS, 6)
+    assert test.shape == (import_module("ising_parts.rows").TEST_ROWS, 6)
     for words, message in (
         (["--data", "none"], "none does not exist"),
         (["--data", "rows/notes.txt"], "cannot be read"),

@@ -1,5 +1,7 @@
 """The frame of the studies: settings, exit statuses, and what the files say."""
 
+import signal
+
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from study_parts import command
 
 from mcgen import rbm
 from mcgen.errors import InputError
+from mcgen.progress import until_interrupted
 from mcgen.results.groups import Group
 from mcgen.stats import Estimate
 
@@ -57,6 +60,53 @@ def test_what_goes_wrong(arguments, tmp_path, capsys):
     (tmp_path / "study.png").touch()
     assert command.run("study", arguments, pytest.fail, "early") == 2  # before work starts
     assert "study.png exists" in capsys.readouterr().err
+
+
+def test_sigterm_is_ctrl_c_with_another_exit_status(arguments, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def work(k):
+        if k == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return k
+
+    def keep_what_is_done(given):
+        done, interrupted = until_interrupted(work, 4)
+        assert done == [0, 1]
+        return command.status_of(interrupted)
+
+    assert command.run("study", arguments, keep_what_is_done, "early") == 143
+    assert capsys.readouterr().out.endswith(", interrupted\n")
+    assert command.run("study", arguments, lambda given: work(2), "before the first model") == 143
+    assert capsys.readouterr().err == "study: interrupted before the first model; nothing was written\n"
+    assert command.run("study", arguments, lambda given: work(2)) == 143
+    assert capsys.readouterr().err == "study: interrupted; study.h5 has what is kept, if anything\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert command.run("study", arguments, lambda given: "interrupted") == 130  # Ctrl-C, after a SIGTERM in another run
+
+
+def test_ends_with_more_to_say(arguments, tmp_path, capsys):
+    """A time limit is no error; figures may be missing; studies may write several files, or none."""
+
+    def ended(*of, **more):
+        return lambda given: command.Ended(*of, **more)
+
+    assert command.run("study", arguments, ended("interrupted after epoch 3", by_hand=False)) == 0
+    assert capsys.readouterr().out == "\nwrote study.h5 and study.png in 0 s, interrupted after epoch 3\n"
+    assert command.run("study", arguments, ended("complete", 1, has_figure=False)) == 1
+    assert capsys.readouterr().out == "\nwrote study.h5 in 0 s\n"
+    two = ["a.h5", "b.h5"]
+    assert command.run("study", arguments, ended("complete"), files=two) == 0
+    assert capsys.readouterr().out == "\nwrote a.h5, b.h5 and study.png in 0 s\n"
+    assert command.run("study", arguments, ended("interrupted", files=two[:1]), files=two) == 130
+    assert capsys.readouterr().out == "\nwrote a.h5 and study.png in 0 s, interrupted\n"
+    (tmp_path / "b.h5").touch()
+    assert command.run("study", arguments, pytest.fail, files=two) == 2
+    assert "b.h5 exists" in capsys.readouterr().err
+    assert command.run("study", arguments, ended("complete"), files=two, again=True) == 0
+    arguments.output = arguments.figure = None
+    assert command.run("study", arguments, ended("complete")) == 0
+    assert capsys.readouterr().out.endswith("\ndone in 0 s\n")
 
 
 def test_what_files_hold(arguments):

@@ -7,7 +7,7 @@ import pytest
 import validate_samplers as script
 from validation_parts import jobs, pulls
 
-from mcgen import ising
+from mcgen import ising, results
 from mcgen.stats import Estimate
 
 N_CALLS = 12  # of ten runs
@@ -152,6 +152,12 @@ def test_the_script(tmp_path, monkeypatch, capsys):
     assert energy["reference"] == pytest.approx(ising.exact.thermodynamics(ising.Ising((4, 4)), 3.0).energy)
     assert f"{energy['mean']:+5.2f} {energy['deviation']:5.2f}" in out[1]
     assert (tmp_path / "v.png").stat().st_size > 20_000
+    script.save(script.parse([*SMALL, "--output", "v.h5"]), written, "complete")
+    assert results.check("v.h5").deviations == ()
+    kept = results.load("v.h5").tables["pulls"]
+    assert kept.columns["energy_mean"].tolist() == [row["observables"]["energy"]["mean"] for row in written["results"]]
+    assert kept.attributes["sampler"] == '["exact", "wolff"]'
+    assert kept.attributes["combinations"] == 10
     monkeypatch.setattr(pulls, "LARGEST_MEAN", 1.5)
     monkeypatch.setattr(pulls, "DEVIATIONS", (0.3, 2.0))
     assert script.main(SMALL) == 0
