@@ -13,7 +13,7 @@ lattice.
 Reference: Wetzel, Phys. Rev. E 96, 022140 (2017), for the latent and the reconstruction error; Wang, Phys. Rev. B 94,
 195105 (2016), for principal components. <H> at every temperature is exact, by Kaufman's formula.
 Expected: |correlation| of latent and magnetisation above 0.97, of the first principal component almost 1, and of either
-with the energy near 0, since both signs of m have the same energy; the reconstruction error grows from near 0 to that$
+with the energy near 0, since both signs of m have the same energy; the reconstruction error grows from near 0 to that
 of spins that know nothing of each other, log 2 nats (and 3 percent more: the model fits a little of the noise), most
 steeply within a few hundredths of T_c = 2.269. Time: a quarter of a minute.
 

@@ -1,22 +1,33 @@
-"""Learn images of handwritten digits with a variational autoencoder and compare its likelihood with published ones.
+"""Learn images of handwritten digits with a variational autoencoder, and say how probable test images are.
 
-Question: does a VAE with the architecture of the literature, trained by mcgen, reach the published likelihood of test
-images?
+Question: how right is the estimate of log p(x) by importance sampling, where the exact value is known? And does a VAE
+with the architecture of the literature, trained by mcgen, reach the published likelihood of test images?
+
+Without PATH, it learns scikit-learn's 8x8 digits (`pip install scikit-learn`), 1500 of them, and 297 are the test;
+pixels are 1 where the grey of 0 to 16 is more than 8. With the default of two latents p(x) is an integral over a plane,
+which is done exactly, and the figure shows in this plane where the test images are, by digit.
+Expected, for these: -log p(x) = 19.759 nats a test image by quadrature (and 0.26 of scatter by the choice of images).
+Importance sampling with 5000 draws says 19.773(4): three of its own errors too much, because of a few images up to 60
+percent of p(z | x) lie more than three standard deviations of q(z | x) from its mean, and weights do not know what the
+draws have not seen. The ELBO is 0.44 nats off. Ten latents (--latent 10) reach 17.287(3), for which there is no exact
+value; independent pixels have 24.49, an RBM with 20 hidden units 17.86 (learn_digits_rbm.py). Time: two minutes on one
+core.
 
 PATH is the training data and, further on, validation and test data: TRAIN, TRAIN TEST or TRAIN VALIDATION TEST; of a
 single file the last sixth is the test. Formats: MNIST's idx (.gz or not), .npy, .npz (one array, or x_train and
 x_test), text with one image a line (.amat) and MATLAB files with an array X. Shades of grey 0 to 255 become 0 to 1;
 --binarize makes them 0 and 1.
 
-By default the model is 784-200-200-50 and the yardstick Burda, Grosse & Salakhutdinov, arXiv:1509.00519 (2016), static
-binarisation: -log p(x) = 88.71 nats a test image by the ELBO, and 87.10 by the importance-weighted bound with 50 draws,
-both after 3280 epochs with batches of 20. log p(x) is estimated by importance sampling, from below. With --notes it is
-784-256-128-16 as in the lecture notes, 20 epochs of Adam with batches of 128: 86.31 nats of validation loss, -ELBO, on
-images that are cut at half of white (--binarize threshold).
+For MNIST the default model is 784-200-200-50 and the yardstick Burda, Grosse & Salakhutdinov, arXiv:1509.00519 (2016),
+static binarisation: -log p(x) = 88.71 nats a test image by the ELBO, and 87.10 by the importance-weighted bound with 50
+draws, both after 3280 epochs with batches of 20. log p(x) is estimated by importance sampling, from below. With --notes
+it is 784-256-128-16 as in the lecture notes, 20 epochs of Adam with batches of 128: 86.31 nats of validation loss,
+-ELBO, on images that are cut at half of white (--binarize threshold).
 
-Expected: nats near the published ones; they fall with the number of epochs. Time: --time-limit, which ends the training
-after an epoch; --resume goes on from the HDF5 file, to the same bits as without the break.
+Expected: nats near the published ones, which fall with the number of epochs. Time: --time-limit, which ends the
+training after an epoch; --resume goes on from the HDF5 file, to the same bits as without the break.
 
+    python scripts/learn_digits_vae.py
     python scripts/learn_digits_vae.py train.amat valid.amat test.amat --time-limit 60
     python scripts/learn_digits_vae.py train.amat test.amat --objective importance --draws-per-row 50 --schedule burda
     python scripts/learn_digits_vae.py train-images-idx3-ubyte.gz t10k-images-idx3-ubyte.gz --notes --binarize threshold

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mcgen import figures
 from mcgen.report import columns
 from mcgen.report.parts import Panel, Section, Table, on_axes
 from mcgen.results import Study
@@ -39,7 +40,7 @@ def _panels(kept: Kept) -> Iterator[Panel]:
     measured = [(axis, its, name) for axis, its in _along(kept).items() for name in its if f"{name}_error" in its]
     for axis, its, name in measured[:MOST_PANELS]:
         x, words = _coordinate(kept, axis, len(its[name])), name.replace("_", " ")
-        drawing = on_axes(columns.points, its[name], its[f"{name}_error"], x, axis, words)
+        drawing = on_axes(columns.points, its[name], its[f"{name}_error"], x, figures.plain(axis, 40), words)
         yield Panel(words, drawing, "With one standard error.")
 
 

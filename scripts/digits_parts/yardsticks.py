@@ -11,7 +11,7 @@ from mcgen import rbm, rng, stats
 PSEUDO_COUNT = 1.0
 EM_STEPS, EM_STARTS = 200, 5
 PEER_BATCH = 10
-PEER_RATES = (0.1, 0.05, 0.02, 0.01)
+PEER_RATES = (0.02, 0.01, 0.005)
 
 
 class Yardstick(NamedTuple):
