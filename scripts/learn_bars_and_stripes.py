@@ -170,16 +170,20 @@ def main(argv: list[str] | None = None) -> int:
     """Run the study; returns the exit status."""
     arguments = parse(argv)
     paths = [path_of(arguments.output, *place) for place in places(arguments)]
-    return command.run("learn_bars_and_stripes", arguments, study, "before the first fit was done", paths)
+    return command.run("learn_bars_and_stripes", arguments, study, "before the first fit was done", paths, check=check)
 
 
-def study(arguments: argparse.Namespace) -> command.Ended:
-    """Fit from all starts, and write what was done."""
+def check(arguments: argparse.Namespace) -> None:
+    """Raise `InputError` if a setting is out of range."""
     for side in arguments.side:
         checks.integer("--side", side, 2, LARGEST_SIDE)
     checks.integer("--starts", arguments.starts, 1)
     for n_hidden in arguments.hidden or ():
         checks.integer("--hidden", n_hidden, 1)
+
+
+def study(arguments: argparse.Namespace) -> command.Ended:
+    """Fit from all starts, and write what was done."""
     # Starts come last: after Ctrl-C, cases are complete one after the other.
     of_fits = [place for place in places(arguments) for _ in range(arguments.starts)]
     with progress(len(of_fits), "fits", True) as bar:

@@ -16,7 +16,7 @@ distributions give the same images: independent pixels, a mixture of as many par
 Recognition and Machine Learning (2006), section 9.3.3), and scikit-learn's BernoulliRBM of the same size and number of
 epochs, with the learning rate of three that suits the training images best.
 Expected: log p of a test image of -17.86(25) nats, where the error is that of the choice of images. On the same images
-the mixture has 0.48(13) less, scikit-learn's RBM PEER less and independent pixels 6.63(24); by fractions of a nat,
+the mixture has 0.48(13) less, scikit-learn's RBM 0.67(12) less and independent pixels 6.63(24); by fractions of a nat,
 then, and a VAE with ten latents does better by half a nat (see learn_digits_vae.py). log Z = 65.878: all estimates
 within 1.3 of their errors of 0.005 to 0.15 nats, the ends of the sandwich 0.05 apart, naive mean field 4.7 below and
 TAP 3.2 above.

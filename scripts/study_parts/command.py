@@ -78,6 +78,7 @@ def run(
     too_early: str = "",
     files: Sequence[Path | str] | None = None,
     again: bool = False,
+    check: Callable[[argparse.Namespace], None] | None = None,
 ) -> int:
     """Run a study that writes files and a figure; SIGTERM is to it what Ctrl-C is.
 
@@ -96,6 +97,8 @@ def run(
         What it writes, where that is not `arguments.output`.
     again : bool
         Whether it goes on with files that are there.
+    check : callable, optional
+        check(arguments) refuses settings before files are looked at.
 
     Returns
     -------
@@ -107,6 +110,8 @@ def run(
         files = [arguments.output] if arguments.output else []
     with interruption.handled():
         try:
+            if check is not None:
+                check(arguments)
             for path in files:
                 results.check_output(path, arguments.overwrite or again)
             if arguments.figure:

@@ -8,20 +8,8 @@ import pytest
 
 from mcgen import rbm, results, vae
 
-RBM = [
-    "--hidden",
-    "6",
-    "--epochs",
-    "6",
-    "--runs",
-    "32",
-    "--temperatures",
-    "60",
-    "--burn-in",
-    "50",
-    "--methods",
-    "sandwich",
-]
+RBM = ["--hidden", "6", "--epochs", "30", "--learning-rate", "0.3", "--methods", "sandwich"]
+RBM += ["--runs", "32", "--temperatures", "60", "--burn-in", "50"]
 VAE = ["--hidden", "16", "--epochs", "3", "--importance", "100"]
 
 
