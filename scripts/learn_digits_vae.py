@@ -283,7 +283,8 @@ def of_classes(axes: Axes, net: vae.VAE, images: Digits) -> None:
         here = images.classes == digit
         axes.scatter(*mean[here].T, s=14, color=f"C{digit}", label=str(digit))
     axes.set(title="test images in the plane, by digit", xlabel="latent 0", ylabel="latent 1")
-    axes.legend(fontsize=8, ncols=2)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1)}  # outside, where it hides no image
+    axes.legend(fontsize=8, ncols=10, columnspacing=0.8, handletextpad=0.1, **place)
 
 
 if __name__ == "__main__":
