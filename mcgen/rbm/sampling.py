@@ -515,7 +515,7 @@ class _Tempering:
     ):
         target = backend.target(device)
         ladder = DEFAULT_LADDER if ladder is None else ladder
-        if any(isinstance(one, RBM) for one in ladder):
+        if np.ndim(ladder) == 1 and any(isinstance(one, RBM) for one in ladder):
             models = tempering.check_trajectory([*ladder, *([] if ladder[-1] is model else [model])])
             states = np.repeat(start[None], len(models), axis=0)
             parameters, betas = clamped.stack(models), None
@@ -527,7 +527,7 @@ class _Tempering:
                 self.ladder = np.array(kept)
             parameters = clamped.stack([models[k] for k in self.ladder])
         else:
-            betas = tempering.check_betas(ladder)
+            betas = tempering.check_betas(ladder, "ladder")
 
             def make_stack(betas: np.ndarray) -> Stack:
                 return clamped.stack([model.tempered(beta) for beta in betas])

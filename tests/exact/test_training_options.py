@@ -276,7 +276,7 @@ def test_schedules():
         ({"negative_phase": "best"}, "negative_phase='best'"),
         ({"optimizer": "newton"}, "optimizer='newton'"),
         ({"max_weight_norm": 0}, "max_weight_norm"),
-        ({"negative_phase": "tempering", "ladder": [0.5, 0.9]}, "betas go from 0.5 to 0.9"),
+        ({"negative_phase": "tempering", "ladder": [0.5, 0.9]}, "ladder has 0.5 first and 0.9 last"),
     ],
 )
 def test_what_training_refuses(few, settings, words):

@@ -320,7 +320,7 @@ def test_what_is_proposed_and_held_can_be_chosen(line, settings, model_file):
         ("--method metropolis --block-size 2", "--block-size 2 is for --proposal block; leave it out"),
         ("--method exact --ladder 0 1", "--ladder 0.0 1.0 is for --method tempering, not exact"),
         ("--method metropolis --proposal jump", "proposal='jump' is unknown; choose one of 'flip'"),
-        ("--method tempering --ladder 0 0.5", "betas go from 0 to 0.5; start at 0 or above, and end at 1"),
+        ("--method tempering --ladder 0 0.5", "ladder has 0 first and 0.5 last; start at 0 or above, and end at 1"),
         ("--clamp 0", "--clamp 0 is no unit with its value; write the number of a visible unit, =, and its state: 0=1"),
         ("--clamp up=1", "--clamp up=1 is no unit with its value"),
         ("--clamp 6=1", "clamped_units has the index 6, but the visible units of"),

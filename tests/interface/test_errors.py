@@ -280,6 +280,10 @@ CASES = {
         lambda: rbm.RBM.symmetric((2, 2), 1, seed=1, hidden=rbm.Potts(2)),
         "hidden='potts': tied filters have one weight for each site",
     ),
+    "unknown device of a list of states": (
+        lambda: rbm.exact.log_partition(rbm.RBM.random(6, 3, seed=1, visible=rbm.Potts(3)), device="tpu"),
+        "device='tpu' is unknown; choose one of 'cpu', 'cuda'",
+    ),
     # samplers
     "ladder of gibbs": (
         lambda: rbm.sample(MODEL, ladder=[0, 1]),
@@ -287,13 +291,17 @@ CASES = {
     ),
     "ladder that goes down": (
         lambda: rbm.sample(MODEL, method="tempering", ladder=[0.5, 0.2, 1.0]),
-        "0.5 before 0.2 at index 0; give each once, in increasing order",
+        "ladder has 0.5 before 0.2 at index 0; give each once, in increasing order",
     ),
     "ladder that ends too early": (
         lambda: rbm.sample(MODEL, method="tempering", ladder=[0.0, 0.9]),
-        "go from 0 to 0.9; start at 0 or above, and end at 1",
+        "ladder has 0 first and 0.9 last; start at 0 or above, and end at 1",
     ),
-    "ladder of one": (lambda: rbm.sample(MODEL, method="tempering", ladder=[1.0]), "is no ladder; give two or more"),
+    "ladder of one": (lambda: rbm.sample(MODEL, method="tempering", ladder=[1.0]), "ladder=.* is no ladder; give two"),
+    "ladder of a number": (
+        lambda: rbm.sample(MODEL, method="tempering", ladder=1.0),
+        r"ladder has shape \(\); its shape must be",
+    ),
     "nan in the ladder": (
         lambda: rbm.sample(MODEL, method="tempering", ladder=[0, NAN, 1]),
         "has 1 values that are NaN",

@@ -39,6 +39,7 @@ class Listing:
     """
 
     def __init__(self, model: RBM, layer: str, device: str):
+        self.target = backend.target(device)
         turned = model if layer == "visible" else model.transposed()
         weights, bias, self.other_bias = (np.array(array, np.float64) for array in turned.parameters)
         self.kind, self.other = turned.visible, turned.hidden
@@ -56,7 +57,6 @@ class Listing:
         self.rows = self.kind.list_states(n_first, 0, self.n_rows)
         self.identity = (layer, *self.kind.kernel_arguments, *self.other.kernel_arguments, *turned.parameters)
 
-        self.target = backend.target(device)
         self.kernels = self.target.kernels("rbm")
         self.there = tuple(map(self.target.to_device, (self.rows, self.first_weights)))
         self.bias_there = self.target.to_device(bias[:n_first])

@@ -13,13 +13,22 @@ from mcgen.rbm.chains import Stack
 from mcgen.rbm.model import RBM
 from mcgen.rbm.tempering.chains import TemperingChains
 
-PILOT_SWEEPS, PILOT_DRAWS, MOST_ROUNDS, MOST_MODELS = 50, 20, 12, 500
+# Sweeps before swap probabilities are measured, and measurements, one sweep apart; how often a ladder is refined, and
+# how many models it may have.
+PILOT_SWEEPS, PILOT_DRAWS = 50, 20
+MOST_ROUNDS, MOST_MODELS = 12, 500
 # Swaps with a smaller probability are as good as none.
 RARE = 1e-3
 
 
-def check_betas(betas: np.ndarray) -> np.ndarray:
+def check_betas(betas: Sequence[float], name: str = "betas") -> np.ndarray:
     """The inverse temperatures of a ladder as float64, checked.
+
+    Parameters
+    ----------
+    betas : sequence of float
+    name : str
+        Of the argument, for messages.
 
     Raises
     ------
@@ -32,17 +41,17 @@ def check_betas(betas: np.ndarray) -> np.ndarray:
     >>> check_betas([0, 0.5, 1])
     array([0. , 0.5, 1. ])
     """
-    betas = checks.finite_array("betas", betas, (None,)).astype(np.float64)
+    betas = checks.finite_array(name, betas, (None,)).astype(np.float64)
     if len(betas) < 2:
-        raise InputError(f"betas={betas.tolist()} is no ladder; give two or more, such as betas=[0, 0.5, 1]")
+        raise InputError(f"{name}={betas.tolist()} is no ladder; give two or more, such as {name}=[0, 0.5, 1]")
     if (np.diff(betas) <= 0).any():
         k = int(np.argmax(np.diff(betas) <= 0))
         raise InputError(
-            f"betas has {betas[k]:g} before {betas[k + 1]:g} at index {k}; give each once, in increasing order"
+            f"{name} has {betas[k]:g} before {betas[k + 1]:g} at index {k}; give each once, in increasing order"
         )
     if betas[0] < 0 or betas[-1] != 1:
         raise InputError(
-            f"betas go from {betas[0]:g} to {betas[-1]:g}; start at 0 or above, and end at 1, the model itself"
+            f"{name} has {betas[0]:g} first and {betas[-1]:g} last; start at 0 or above, and end at 1, the model itself"
         )
     return betas
 

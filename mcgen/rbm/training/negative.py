@@ -127,7 +127,7 @@ class Tempered:
     def __init__(self, model: RBM, visible: np.ndarray, ladder: Sequence[float], seed: int, device: str):
         self._model = model
         self._seed, self._target, self._n_adapted = seed, backend.target(device), 0
-        self._betas = tempering.check_betas(ladder)
+        self._betas = tempering.check_betas(ladder, "ladder")
         self._chains: TemperingChains | None = None
         self._adapt(model, np.repeat(visible[None], len(self._betas), axis=0))
 
