@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mcgen import enumeration, ising, optim, rbm, rng
-from mcgen.errors import InputError
+from mcgen.errors import DivergenceError, InputError
 from mcgen.rbm.sampling import Chains
 
 
@@ -154,6 +154,19 @@ def test_divergence_is_an_error_that_names_the_learning_rate(data):
     v, _ = data
     with pytest.raises(InputError, match=r"diverged in epoch .* smaller learning rate"):
         rbm.train(rbm.RBM.random(6, 3, seed=2, visible="spin"), v, optimizer="sgd", learning_rate=1e308, epochs=5)
+
+
+def test_divergence_leaves_the_last_good_epoch(data):
+    v, _ = data
+    start = rbm.RBM.random(6, 3, seed=2, visible="spin")
+    good = rbm.train(start, v, optimizer="sgd", learning_rate=[0.01, 0.01], epochs=2)
+    with pytest.raises(DivergenceError, match="diverged in epoch 3") as caught:
+        rbm.train(start, v, optimizer="sgd", learning_rate=[0.01, 0.01, 1e308, 0.01], epochs=4)
+    assert caught.value.last_good.history["epoch"].tolist() == [1, 2]
+    assert (caught.value.last_good.model.weights == good.model.weights).all()
+    with pytest.raises(DivergenceError, match="diverged in epoch 1") as caught:
+        rbm.train(start, v, optimizer="sgd", learning_rate=1e308, epochs=5)
+    assert caught.value.last_good is None
 
 
 def test_joined_histories(data):

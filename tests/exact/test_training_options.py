@@ -6,7 +6,7 @@ from scipy import stats
 
 from mcgen import ising, optim, rbm
 from mcgen.errors import InputError, SizeError
-from mcgen.rbm.training import watching, weighted
+from mcgen.rbm.training import columns, watching, weighted
 from mcgen.rbm.training.ascent import centred
 
 COLD = 1.5
@@ -210,11 +210,23 @@ def test_weights_of_rows_stand_for_copies(few):
     only = np.zeros(len(few))
     only[:100] = 1
     settings = {"negative_phase": "cd", "epochs": 1, "batch_size": len(few), "learning_rate": 0.1}
-    one = rbm.train(start, few, row_weights=only, **settings)
     another = few.copy()
     another[100:] *= -1
-    other = rbm.train(start, another, row_weights=only, **settings)
-    assert (one.model.weights == other.model.weights).all()
+    for optimizer in ("adam", "natural"):
+        one = rbm.train(start, few, row_weights=only, optimizer=optimizer, **settings)
+        other = rbm.train(start, another, row_weights=only, optimizer=optimizer, **settings)
+        assert (one.model.weights == other.model.weights).all()
+        assert one.history["free_energy_gap"] == pytest.approx(other.history["free_energy_gap"], rel=1e-12)
+
+
+def test_columns_look_at_rows_that_count():
+    """Every second row has a weight, and the evenly spaced rows that the columns look at have none."""
+    rows, weights = np.repeat(np.arange(4096)[:, None], 2, axis=1), np.zeros(4096)
+    weights[1::2] = 1 / 2048
+    seen, of_seen = columns.some_rows(rows, weights)
+    assert len(seen) == 1024
+    assert (seen % 2 == 1).all()
+    np.testing.assert_allclose(of_seen, 1 / 1024)
 
 
 def test_the_natural_gradient_needs_fewer_steps(cold):

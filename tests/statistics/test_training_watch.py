@@ -32,6 +32,9 @@ def test_stuck_chains_are_told_with_a_remedy():
     mixing = diagnose_chains(series, sweeps_between=2, gibbs_steps=1)
     with pytest.warns(StatisticsWarning, match="118 sweeps .* raise gibbs_steps=1, lower .*'tempering'"):
         assert warn_of_stuck_chains(mixing)
+    with pytest.warns(StatisticsWarning, match=r"stopped mixing") as caught:
+        assert warn_of_stuck_chains(mixing, swaps=True)
+    assert "tempering" not in str(caught[0].message)
     frozen = diagnose_chains(np.arange(5.0)[:, None] * np.ones(20), 1, 1)
     assert frozen.r_hat == math.inf
     assert math.isnan(diagnose_chains(series[:, :5], 1, 1).r_hat)

@@ -8,7 +8,7 @@ from numba import prange
 
 from mcgen import _cpu, optim, states
 from mcgen._vectors import wide_vectors
-from mcgen.errors import InputError
+from mcgen.errors import DivergenceError, InputError
 from mcgen.rbm.gradient import Gradient
 from mcgen.rbm.model import RBM
 from mcgen.rbm.training.free import free_gradient, free_parameters, with_free_parameters
@@ -189,7 +189,8 @@ class Ascent:
     def step(self, gradient: Gradient, rate: float, epoch: int, turn: Turn | None = None) -> RBM:
         """Go one step along a gradient, penalties included; returns the new model.
 
-        `turn` makes another direction of the model and the gradient of its free parameters.
+        `turn` makes another direction of the model and the gradient of its free parameters. Raises `DivergenceError`
+        if a parameter, or Z, is no longer finite.
         """
         gradient = penalised(gradient, self.model.weights, self._penalties)
         dtype = self.model.dtype
@@ -204,7 +205,7 @@ class Ascent:
             try:
                 self.model = with_free_parameters(self.model, self._parameters)
             except InputError as error:
-                raise InputError(
+                raise DivergenceError(
                     f"training diverged in epoch {epoch} at learning_rate={rate:g} ({error}); use a smaller learning "
                     "rate"
                 ) from None

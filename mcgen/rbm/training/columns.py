@@ -12,12 +12,22 @@ MOST_ROWS = 1024
 
 
 def some_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most MOST_ROWS evenly spaced rows, and their weights, which add up to 1."""
+    """At most MOST_ROWS evenly spaced rows, and their weights, which add up to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.rbm.training.columns import some_rows
+    >>> rows, weights = some_rows(np.arange(4096)[:, None], np.full(4096, 1 / 4096))
+    >>> len(rows), rows[:3, 0].tolist(), float(weights[0]) == 1 / 1024
+    (1024, [0, 4, 8], True)
+    """
     step = -(-len(v) // MOST_ROWS)
-    rows, weights = v[::step], weights[::step]
-    if not weights.any():
-        return v, np.full(len(v), 1.0 / len(v))
-    return np.ascontiguousarray(rows), weights / weights.sum()
+    if not weights[::step].any():  # all that count lie between
+        v, weights = v[weights > 0], weights[weights > 0]
+        step = -(-len(v) // MOST_ROWS)
+    v, weights = v[::step], weights[::step]
+    return np.ascontiguousarray(v), weights / weights.sum()
 
 
 class Cheap:

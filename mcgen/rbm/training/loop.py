@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcgen import backend, checks, optim, rng, states
-from mcgen.errors import InputError
+from mcgen.errors import DivergenceError, InputError
 from mcgen.interruption import StoppedTogether
 from mcgen.parallel import ALONE, World
 from mcgen.progress import progress as progress_bar
@@ -212,9 +212,12 @@ def train(
     Raises
     ------
     InputError
-        If an argument is out of range or the training diverges.
+        If an argument is out of range.
+    DivergenceError
+        An InputError: if parameters, or Z, are no longer finite. It has what the last epoch before left, as `last_good`.
     SizeError
-        If the negative phase is "exact" and the smaller layer has more than 24 units.
+        If the negative phase is "exact" and its sum takes too long for every step: for two-level units, if 2**n_smaller
+        n_larger is above 2**34.
     DeviceError
         If the device cannot be used.
 
@@ -333,7 +336,10 @@ def train(
             negative.advance(model, batch, watching.gibbs_steps)
             visible = negative.visible
             watching.chains_moved(visible)
-            chain_weights = batch_weights / batch_weights.sum() if negative_phase == "cd" else negative.weights
+            chain_weights = negative.weights
+            if negative_phase == "cd":  # chains have the weights of the rows that they start at
+                chain_weights = batch_weights / batch_weights.sum()
+                negative.weights = None if row_weights is None else chain_weights
             phases = difference_of_phases(model, batch, batch_weights, visible, chain_weights, device, world)
         # Where the spin flip fixes the biases, units are measured from their centres already.
         if centered and not (model.symmetry is not None and model.symmetry.spin_flip):
@@ -363,7 +369,11 @@ def train(
                     if not batch_weights.any():
                         continue
                     gradient = gradient_of(v[rows], batch_weights)
-                    model = ascent.step(gradient, rate, epoch + 1, turn)
+                    try:
+                        model = ascent.step(gradient, rate, epoch + 1, turn)
+                    except DivergenceError as error:
+                        error.last_good = result() if history else None
+                        raise
                     negative.changed(model)
                     watching.stepped(model)
                 if negative_phase == "exact":  # for the free-energy gap only
@@ -372,7 +382,7 @@ def train(
                 row = {"epoch": epoch + 1, "learning_rate": rate}
                 row |= evaluator.columns(model, evaluate or stopping.judges)
                 row |= watching.columns(model, evaluate)
-                row |= cheap.columns(model, negative.visible, None if negative_phase == "cd" else negative.weights, row)
+                row |= cheap.columns(model, negative.visible, negative.weights, row)
                 history.append(row)
                 world.check_agreement(model.parameters)
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):

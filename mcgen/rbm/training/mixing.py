@@ -162,7 +162,8 @@ def warn_of_stuck_chains(mixing: Mixing, swaps: bool = False, stacklevel: int = 
         f"the chains of the training have stopped mixing: in {mixing.n_sweeps} sweeps they disagree (split R-hat "
         f"{mixing.r_hat:.3g}, above {LARGEST_R_HAT:g}; autocorrelation time {mixing.autocorrelation_time:.3g} sweeps "
         f"or more), so that the negative phase is not that of the model; raise gibbs_steps={mixing.gibbs_steps}, lower "
-        "the learning rate, or use negative_phase='tempering'",
+        "the learning rate, or use "
+        + ("fewer hidden units or larger penalties" if swaps else "negative_phase='tempering'"),
         StatisticsWarning,
         stacklevel=stacklevel + 1,
     )

@@ -80,7 +80,10 @@ class Persistent:
 
 
 class Restarted(Persistent):
-    """Chains that start at the rows of every batch: contrastive divergence. They have the weights of their rows."""
+    """Chains that start at the rows of every batch: contrastive divergence.
+
+    They have the weights of their rows, which the training sets where rows do not count alike.
+    """
 
     def advance(self, model: RBM, batch: np.ndarray, n_sweeps: int) -> None:
         """Sweep the rows of the batch under the model."""

@@ -35,7 +35,7 @@ class Trained:
     Attributes
     ----------
     model : RBM
-        After the last step.
+        After the last step; with `patience`, the one under which the validation rows were most probable.
     history : dict of arrays, one number for each epoch
         See `train`; NaN where a column was not evaluated.
     chains : int8, or the model's dtype for continuous units, shape (n_chains, n_visible)
