@@ -9,7 +9,7 @@ from mcgen.errors import InputError, StatisticsWarning
 from mcgen.rbm.partition import mixture, path
 from mcgen.rbm.partition.acceptance import acceptance_ratio
 from mcgen.rbm.partition.bridge import bar, bridges, mbar
-from mcgen.rbm.partition.integration import derivatives, integral, thermodynamic_integration
+from mcgen.rbm.partition.integration import derivatives, every_second, integral, thermodynamic_integration
 from mcgen.rbm.partition.rungs import ladder_to
 from mcgen.rbm.partition.simulation import Sampling, series_of
 from mcgen.rbm.partition.trajectory import trajectory
@@ -238,6 +238,29 @@ def test_the_rule_of_integration_is_of_the_fourth_order():
 
     assert error(65) < 1e-6
     assert error(9) / error(17) == pytest.approx(16, rel=0.2)
+
+
+def test_the_error_of_the_rule_covers_few_rungs():
+    """With so few rungs chance is a small part of the error; the rule is most of it, wherever it is bad."""
+    model = rbm.RBM.random(n_visible=8, n_hidden=6, seed=1, scale=1.5)
+    exact = rbm.exact.log_partition(model)
+    for n_rungs in (3, 4, 5, 6):
+        estimate = thermodynamic_integration(model, n_chains=64, n_draws=50, n_temperatures=n_rungs, seed=1)
+        assert abs(estimate.value - exact) < 3 * estimate.error < 0.6
+    with pytest.raises(InputError, match="n_temperatures=2 is too small; give an integer of at least 3"):
+        thermodynamic_integration(model, n_temperatures=2)
+
+
+def test_the_rule_is_tried_without_each_rung_but_the_ends():
+    """A kink between the last two rungs of an even number shows as well as one between the first two."""
+    for n_rungs in (3, 4, 7, 10):
+        coarse = every_second(n_rungs)
+        for rungs in coarse:
+            assert (rungs[0], rungs[-1]) == (0, n_rungs - 1)
+        left_out = np.concatenate([np.setdiff1d(np.arange(n_rungs), rungs) for rungs in coarse])
+        wide = {(a, b) for rungs in coarse for a, b in zip(rungs, rungs[1:], strict=False) if b - a == 2}
+        assert all(any(a <= k and k + 1 <= b for a, b in wide) for k in range(n_rungs - 1))
+        assert set(left_out) <= set(range(1, n_rungs - 1))
 
 
 @pytest.mark.parametrize("hidden", ["bernoulli", "spin", rbm.Potts(3), rbm.Gaussian(0.2, 0.8), rbm.ReLU(0.1, 0.5)])

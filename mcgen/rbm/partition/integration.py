@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from mcgen import rng
+from mcgen import checks, rng
 from mcgen.rbm.exact.products import rows_times
 from mcgen.rbm.model import RBM
 from mcgen.rbm.partition import path
@@ -32,6 +32,8 @@ from mcgen.rbm.units import Potts
 
 # How often the number of rungs is doubled.
 MOST_ROUNDS = 4
+# Without a rung between the ends nothing says what the rule costs.
+FEWEST_RUNGS = 3
 
 
 def thermodynamic_integration(
@@ -56,7 +58,7 @@ def thermodynamic_integration(
     thin, burn_in : int
         Sweeps between draws, and before the first.
     n_temperatures : int, optional
-        Rungs of the ladder; by default twice as many as the overlap of neighbours asks for, and twice as many again as
+        Rungs of the ladder, at least 3; by default twice as many as the overlap of neighbours asks for, and twice as many again as
         long as the rule costs more than chance does.
     seed : int
         0 to 2**64 - 1. The same seed gives the same result for any number of threads.
@@ -99,6 +101,8 @@ def thermodynamic_integration(
     True
     """
     sampling = Sampling(n_chains, n_draws, thin, burn_in, seed, device, progress).checked()
+    if n_temperatures is not None:
+        n_temperatures = checks.integer("n_temperatures", n_temperatures, FEWEST_RUNGS, MOST_RUNGS)
     ladder = ladder_to(model, n_temperatures, v, sampling)
     name = "log Z by thermodynamic integration"
     for attempt in range(1 if n_temperatures else MOST_ROUNDS):
@@ -107,9 +111,11 @@ def thermodynamic_integration(
         own = sampling._replace(seed=rng.derive(seed, 20 + attempt))
         derivative, curvature = derivatives(ladder, own)
         value, influences = integral(ladder.betas, derivative, curvature)
-        every_second = np.unique(np.append(np.arange(0, len(ladder.betas), 2), len(ladder.betas) - 1))
-        coarse, _ = integral(ladder.betas[every_second], derivative[every_second], curvature[every_second])
-        rule = abs(coarse - value) / 3
+        coarse = [
+            integral(ladder.betas[rungs], derivative[rungs], curvature[rungs])[0]
+            for rungs in every_second(len(ladder.betas))
+        ]
+        rule = max(abs(one - value) for one in coarse) / 3
         found = spread(influences, sampling, name)
         if rule <= found.error or 2 * len(ladder.betas) > MOST_RUNGS:
             break
@@ -123,6 +129,21 @@ def thermodynamic_integration(
         checked_against=checks_of(model, device),
         settings=settings_of(sampling, ladder.reference) | {"betas": ladder.betas, "discretisation_error": rule},
     )
+
+
+def every_second(n_rungs: int) -> list[np.ndarray]:
+    """The rungs of ladders that lack every second one, but have both ends.
+
+    Of an even number of rungs two are left next to each other: at the last end, and in another ladder at the first.
+
+    Examples
+    --------
+    >>> from mcgen.rbm.partition.integration import every_second
+    >>> [rungs.tolist() for rungs in every_second(5)], [rungs.tolist() for rungs in every_second(4)]
+    ([[0, 2, 4]], [[0, 2, 3], [0, 1, 3]])
+    """
+    rungs = np.append(np.arange(0, n_rungs - 1, 2), n_rungs - 1)
+    return [rungs] if n_rungs % 2 else [rungs, n_rungs - 1 - rungs[::-1]]
 
 
 def derivatives(ladder: Ladder, sampling: Sampling) -> tuple[np.ndarray, np.ndarray]:
