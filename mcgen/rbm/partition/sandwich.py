@@ -76,8 +76,8 @@ def sandwich(
         `lower` is 4 errors below the forward value, `upper` 4 errors above the reverse value: ends that log Z hardly
         ever leaves, if the samples are those of the model. The interval is that of the acceptance ratio; where fewer
         than 20 effective runs carry it or one of the sides, it goes from end to end (these then enclose the intervals
-        of both sides), and the error is half of that. `checked_against` has
-        the two sides, and the exact value where that takes about a second.
+        of both sides), and the error is half of that. `checked_against` has the two sides, and the exact value where
+        that takes about a second.
 
     Raises
     ------
@@ -136,8 +136,8 @@ def sandwich(
     ends = lower.value - WIDER * lower.error, upper.value + WIDER * upper.error
     # Where a side hangs on a few runs these may be the only trace of a mode that all others miss.
     hanging = [
-        warn_of_few_effective(side.effective_sample_size, n_runs, f"a side of the sandwich, {side.method},", LONGER)
-        for side in (lower, upper)
+        warn_of_few_effective(side.effective_sample_size, n, f"a side of the sandwich, {side.method},", LONGER)
+        for side, n in ((lower, n_runs), (upper, len(reverse)))
     ]
     if any(hanging):
         ends = min(ends[0], lower.interval[0], upper.interval[0]), max(ends[1], lower.interval[1], upper.interval[1])
