@@ -58,8 +58,8 @@ def thermodynamic_integration(
     thin, burn_in : int
         Sweeps between draws, and before the first.
     n_temperatures : int, optional
-        Rungs of the ladder, at least 3; by default twice as many as the overlap of neighbours asks for, and twice as many again as
-        long as the rule costs more than chance does.
+        Rungs of the ladder, at least 3; by default twice as many as the overlap of neighbours asks for, and twice as
+        many again as long as the rule costs more than chance does.
     seed : int
         0 to 2**64 - 1. The same seed gives the same result for any number of threads.
     v : array, shape (n_rows, n_visible), optional

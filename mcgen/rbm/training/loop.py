@@ -214,7 +214,7 @@ def train(
     InputError
         If an argument is out of range.
     DivergenceError
-        An InputError: if parameters, or Z, are no longer finite. It has what the last epoch before left, as `last_good`.
+        An InputError: if parameters, or Z, are no longer finite. Its `last_good` is what the last epoch before left.
     SizeError
         If the negative phase is "exact" and its sum takes too long for every step: for two-level units, if 2**n_smaller
         n_larger is above 2**34.
