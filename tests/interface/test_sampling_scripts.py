@@ -5,6 +5,7 @@ from importlib import import_module
 import h5py
 import numpy as np
 import pytest
+from autoregression import autoregression, coefficient
 from ising_parts.finite_size import collapse, crossing
 from rbm_parts import transitions
 
@@ -147,7 +148,7 @@ def test_transition_matrices_and_times(method):
 
 def test_samplers_beside_exact_times(here, capsys):
     script = import_module("compare_rbm_samplers")
-    assert script.main(["--quick", "--temperatures", "3", "--draws", "800"]) == 0
+    assert script.main(["--quick", "--temperatures", "3", "--draws", "3000"]) == 0
     out = capsys.readouterr().out
     assert all(f" {method} " in out for method in script.METHODS)
     with h5py.File("compare_rbm_samplers.h5") as file:
@@ -175,7 +176,26 @@ def test_chains_that_never_change_the_mode_are_called_so():
         (Estimate(2.0, 0.1, 1.0, 9.0), Estimate(70.0, 1.0, 1.0, 9.0)), (3.0, np.inf), 1e-6, *[None] * 2
     )
     stuck = stuck._replace(below=Estimate(0.0, 0.01, 1.0, 9.0), changing_chains=0)
-    text = script.table([script.Machine(1.0, None, 0.001, 0.5, (stuck,) * 3)], 100)
-    assert "> 100" in text
+    text = script.table([script.Machine(1.0, None, 0.001, 0.5, (stuck,) * 3)], 150)
+    assert "2.00(10)" in text
+    assert "> 3 " in text
+    assert "> 3: chains of 150 draws are not 50 times as long" in text
     assert "> 1e14" in text
     assert "0.5000" in text
+
+
+def test_times_of_chains_that_are_too_short_have_no_error():
+    """A time of 30 is told by chains of 2000 draws, with an error that covers it, and only bounded by those of 1000."""
+    script = import_module("compare_rbm_samplers")
+    series = autoregression(coefficient(30.0), (128, 2000), seed=1)
+    found = script.time_of(series)
+    assert abs(found.value - 30) < 4 * found.error < 8
+    short = script.time_of(series[:, :1000])
+    assert np.isnan(short.error)
+    lines = {}
+    for one, n_draws in ((found, 2000), (short, 1000)):
+        times = script.Found((one, one), (30.0, 30.0), 1e-6, Estimate(0.5, 0.01, 1.0, 9.0), 3)
+        lines[n_draws] = script.table([script.Machine(1.0, None, 0.001, 0.5, (times,) * 3)], n_draws).splitlines()
+    assert str(found) in lines[2000][1]
+    assert "> 20 " in lines[1000][1]
+    assert "1000 " not in lines[1000][1]

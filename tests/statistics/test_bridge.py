@@ -1,5 +1,7 @@
 """log Z along a ladder: acceptance ratios, MBAR, thermodynamic integration and trajectories against exact values."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import binom, chi2, norm
@@ -258,7 +260,7 @@ def test_the_rule_is_tried_without_each_rung_but_the_ends():
         for rungs in coarse:
             assert (rungs[0], rungs[-1]) == (0, n_rungs - 1)
         left_out = np.concatenate([np.setdiff1d(np.arange(n_rungs), rungs) for rungs in coarse])
-        wide = {(a, b) for rungs in coarse for a, b in zip(rungs, rungs[1:], strict=False) if b - a == 2}
+        wide = {(a, b) for rungs in coarse for a, b in itertools.pairwise(rungs) if b - a == 2}
         assert all(any(a <= k and k + 1 <= b for a, b in wide) for k in range(n_rungs - 1))
         assert set(left_out) <= set(range(1, n_rungs - 1))
 
