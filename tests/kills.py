@@ -44,7 +44,7 @@ COMMANDS = {
 def make_blocks_small() -> None:
     """So that there are many moments to be killed at, and rows of chunks that the blocks fill."""
     sampling.SECONDS_PER_CALL = 1e-4
-    rbm.sampling.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 10**6)
+    rbm.sampling.drawing.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.METHODS, 10**6)
     samples.BYTES_PER_ROW = 1 << 14
 
 

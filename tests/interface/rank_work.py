@@ -104,7 +104,7 @@ WORK = {
 def make_blocks_small():
     """So that a run has many."""
     sampling.SECONDS_PER_CALL = 1e-5
-    rbm.sampling.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 1000)
+    rbm.sampling.drawing.OPERATIONS_PER_CALL = dict.fromkeys(rbm.sampling.METHODS, 1000)
 
 
 def stopped(where):

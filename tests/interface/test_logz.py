@@ -140,7 +140,7 @@ def test_what_is_refused_and_interrupted(trained, monkeypatch, capsys):
 def small_pieces(monkeypatch):
     monkeypatch.setattr(annealing, "OPERATIONS_PER_CALL", 1)
     monkeypatch.setattr(annealing, "GROWTHS_PER_CALL", 8 * 10)
-    monkeypatch.setattr(rbm.sampling, "OPERATIONS_PER_CALL", dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 10**5))
+    monkeypatch.setattr(rbm.sampling.drawing, "OPERATIONS_PER_CALL", dict.fromkeys(rbm.sampling.METHODS, 10**5))
     monkeypatch.setattr(result, "exact", SimpleNamespace(**vars(result.exact) | {"is_quick": lambda model: False}))
     monkeypatch.setattr(draws, "exact", SimpleNamespace(is_quick=lambda model: False))
 

@@ -113,7 +113,7 @@ def test_walkers_go_on_from_their_state(name, monkeypatch):
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_chains_of_models_go_on_from_their_state(name, monkeypatch):
-    monkeypatch.setattr(rbm.sampling, "OPERATIONS_PER_CALL", dict.fromkeys(rbm.sampling.OPERATIONS_PER_CALL, 1))
+    monkeypatch.setattr(rbm.sampling.drawing, "OPERATIONS_PER_CALL", dict.fromkeys(rbm.sampling.METHODS, 1))
     model = rbm.RBM.random(6, 3, seed=1, scale=1.5, visible="spin", hidden="spin")
     settings, pieces = CHAINS[name]
     settings = {"n_chains": 6, "n_draws": 4, "thin": 2, "burn_in": 9, "seed": 3} | settings

@@ -8,7 +8,7 @@ from scipy.stats import combine_pvalues
 
 from mcgen import rbm
 from mcgen.errors import InputError
-from mcgen.rbm.clamping import Clamped
+from mcgen.rbm.sampling.clamping import Clamped
 
 N = 1 << 16
 METHODS = {

@@ -223,7 +223,7 @@ def test_kernel_calls_of_any_length_give_the_same_states(settings, monkeypatch):
         return rbm.sample(model, n_chains=9, n_draws=7, thin=3, burn_in=11, seed=1, **settings).states
 
     in_one_call = draw()
-    monkeypatch.setattr(sampling, "OPERATIONS_PER_CALL", dict.fromkeys(sampling.METHODS, 9 * 4 * 3 * 7))
+    monkeypatch.setattr(sampling.drawing, "OPERATIONS_PER_CALL", dict.fromkeys(sampling.METHODS, 9 * 4 * 3 * 7))
     assert (in_one_call == draw()).all()
 
 

@@ -1,149 +1,31 @@
-"""Monte Carlo sampling of the visible layer of an RBM."""
+"""Monte Carlo sampling of the visible layer of an RBM, at once or in blocks."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from mcgen import backend, checks, loops, parallel, rng, stats
+from mcgen import backend, checks, loops, parallel, rng
 from mcgen.blocks import Blocks, Plan
 from mcgen.errors import InputError
 from mcgen.parallel import ALONE, Part, World
-from mcgen.progress import progress as progress_bar
-from mcgen.rbm import exact, gibbs, metropolis, tempering
-from mcgen.rbm.chains import Stack, random_states, stack
-from mcgen.rbm.clamping import Clamped
-from mcgen.rbm.gibbs import paths
+from mcgen.rbm.chains import random_states
 from mcgen.rbm.metropolis import Proposal
 from mcgen.rbm.model import RBM, free_energy_of_rows
-from mcgen.rbm.tempering import Exchange
+from mcgen.rbm.sampling.clamping import Clamped
+from mcgen.rbm.sampling.samples import Samples, warn_of_bad_draws
+from mcgen.rbm.sampling.walkers import IndependentDraws, LadderChains, ModelChains
 
 METHODS = ("gibbs", "metropolis", "tempering", "exact")
 PROPOSALS = ("flip", "exchange", "block")
 # Methods whose chains can be shared out among ranks.
 SHARED = ("gibbs", "tempering")
-# The coldest replica is the model, the hottest has independent units.
-DEFAULT_LADDER = (0.0, 1.0)
 
 # Multiplications in one kernel call: long enough to hide its start, short enough for progress and Ctrl-C.
 OPERATIONS_PER_CALL = {"gibbs": 20_000_000_000, "metropolis": 1_000_000_000, "tempering": 5_000_000_000}
-# What a unit costs beside products: its random word and its draw, in multiplications.
-OPERATIONS_PER_DRAW = 64
 # States of one block of draws, unless a single draw is larger.
 BYTES_PER_BLOCK = 1 << 26
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Samples:
-    """Visible states drawn from an RBM, with what is needed to draw them again.
-
-    Attributes
-    ----------
-    states : int8, or the model's dtype for continuous units, shape (n_chains, n_draws, n_visible)
-    free_energy : float64, shape (n_chains, n_draws)
-        F(v) of each state: the energy of the visible layer alone, -log p(v) up to a constant.
-    magnetization : float64, shape (n_chains, n_draws)
-        The sum of each state.
-    model : RBM
-    method : str
-    seed, thin, burn_in : int
-    device : str
-    kernel : str
-        How Gibbs sweeps were made on the device: "products" of matrices (on a CPU always), or on a GPU "shared" or
-        "global", after the memory that holds the weights. "" for the other methods.
-    acceptance_rate : float
-        Of Metropolis proposals; NaN for the other methods.
-    exchange : Exchange or None
-        Of tempering: swap rates and round trips.
-    """
-
-    states: np.ndarray
-    free_energy: np.ndarray
-    magnetization: np.ndarray
-    model: RBM
-    method: str
-    seed: int
-    thin: int
-    burn_in: int
-    device: str
-    kernel: str
-    acceptance_rate: float
-    exchange: Exchange | None = None
-
-    @functools.cached_property
-    def diagnostics(self) -> dict[str, stats.Diagnosis]:
-        """Mean and error, split R-hat, autocorrelation time and effective sample size of the two series."""
-        return {name: stats.diagnose(getattr(self, name)) for name in ("free_energy", "magnetization")}
-
-    def __repr__(self) -> str:
-        n_chains, n_draws, _ = self.states.shape
-        lines = [f"{n_chains} chains x {n_draws} draws of {self.model!r} by {self.method}, thin={self.thin}"]
-        lines += [f"  {name:13} {diagnosis}" for name, diagnosis in self.diagnostics.items()]
-        if not math.isnan(self.acceptance_rate):
-            lines.append(f"  acceptance rate {self.acceptance_rate:.3f}")
-        if self.exchange is not None:
-            rates = self.exchange.swap_rates
-            tried = rates[np.isfinite(rates)]
-            words = f"swap rates {tried.min():.2f} to {tried.max():.2f}" if tried.size else "no swap was tried"
-            lines.append(
-                f"  ladder of {len(rates) + 1} models, {words}, "
-                f"{self.exchange.round_trips} round trips in {self.exchange.n_sweeps} sweeps of {n_chains} chains"
-            )
-        return "\n".join(lines)
-
-
-class Chains:
-    """Markov chains on the visible layer of a model that may change: the states, and how many sweeps they have made.
-
-    The position in the random stream is `n_sweeps`, so that chains that go on later get the numbers they would have
-    got.
-
-    Attributes
-    ----------
-    visible : array, shape (n_chains, n_visible)
-    n_sweeps : int
-    part : Part or None
-        Which chains of the run these are; None for all. Gibbs sweeps only.
-    n_accepted : int
-        Accepted proposals, Metropolis only.
-    """
-
-    KEPT = ("visible", "n_sweeps", "n_accepted")  # see `mcgen.states`
-
-    def __init__(self, visible: np.ndarray, seed: int, n_sweeps: int = 0, part: Part | None = None):
-        self.visible = visible
-        self.part = part
-        self.seed = seed
-        self.n_sweeps = n_sweeps
-        self.n_accepted = 0
-
-    def advance(
-        self,
-        model: RBM | Stack,
-        n_sweeps: int,
-        n_draws: int = 0,
-        device: str = "cpu",
-        proposal: Proposal | None = None,
-    ) -> np.ndarray:
-        """Make n_sweeps sweeps and return n_draws evenly spaced states, shape (n_chains, n_draws, n_visible).
-
-        The sweeps are block Gibbs, or Metropolis where a proposal is given. With n_draws > 0, n_sweeps must be a
-        multiple of it.
-        """
-        parameters = model if isinstance(model, Stack) else stack([model])
-        target = backend.target(device)
-        visible = np.ascontiguousarray(self.visible[None], parameters.weights.dtype)
-        arguments = (n_sweeps, n_draws, self.n_sweeps, self.seed, target)
-        if proposal is None:
-            visible, draws = gibbs.sweep(parameters, visible, *arguments, self.part)
-        else:
-            visible, draws, accepted = metropolis.sweep(parameters, visible, *arguments, proposal)
-            self.n_accepted += int(accepted.sum())
-        self.visible = visible[0]
-        self.n_sweeps += n_sweeps
-        return draws[0]
 
 
 def sample(
@@ -287,30 +169,6 @@ def sample(
     return run
 
 
-def warn_of_bad_draws(run: Samples, different: bool = False, stacklevel: int = 2) -> None:
-    """Warn (StatisticsWarning) where the first draws still remember the start, or chains disagree.
-
-    Parameters
-    ----------
-    run : Samples
-        Its states may be missing.
-    different : bool
-        Whether the chains have distributions of their own, and every right to differ.
-    stacklevel : int
-        Whose line the warning shows: 2 is the caller's.
-    """
-    if run.method == "exact":
-        return
-    for name, series in (("free energy", run.free_energy), ("magnetization", run.magnetization)):
-        if not stats.warn_of_short_burn_in(series, run.thin, name, stacklevel=stacklevel + 1).enough:
-            return  # one warning is enough
-        if different:
-            continue
-        diagnosis = run.diagnostics[name.replace(" ", "_")]
-        if not stats.warn_of_disagreement(diagnosis, series.shape, name, stacklevel=stacklevel):
-            return
-
-
 def stream(
     model: RBM,
     n_chains: int = 256,
@@ -369,19 +227,19 @@ def stream(
     if method == "exact":
         if initial is not None:
             raise InputError("initial is for Markov chains, and method='exact' draws independently; leave it out")
-        walkers: object = _Exact(model, clamped, n_chains, seed, device, progress)
+        walkers: object = IndependentDraws(model, clamped, n_chains, seed, device, progress)
         burn_in, sweeps_at_once, draws_at_once = 0, 1, n_draws
     else:
         start = _start(model, clamped, n_chains, initial, seed, chains)
         n_chains = len(start)
         if method == "tempering":
             known = None if resume is None else resume["walkers"]["ladder"]
-            walkers = _Tempering(model, clamped, start, ladder, adapt_ladder, seed, device, part, known)
+            walkers = LadderChains(model, clamped, start, ladder, adapt_ladder, seed, device, part, known)
         else:
             move = None
             if method == "metropolis":
                 move = Proposal(proposal, _proposal_size(proposal, block_size, model, clamped))
-            walkers = _Single(model, clamped, start, n_draws, seed, device, move, part)
+            walkers = ModelChains(model, clamped, start, n_draws, seed, device, move, part)
         sweeps_at_once = max(1, OPERATIONS_PER_CALL[method] // walkers.operations_per_sweep)
         bytes_per_draw = n_chains * model.n_visible * model.visible.state_dtype(model.dtype).itemsize
         draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // bytes_per_draw))
@@ -442,150 +300,3 @@ def _proposal_size(proposal: str, block_size: int, model: RBM, clamped: Clamped)
     if proposal == "block":
         return checks.integer("block_size", block_size, 1, n_units)
     return {"flip": 1, "exchange": 2}[proposal]
-
-
-def _operations(parameters: Stack, n_chains: int) -> int:
-    """Multiplications of a Gibbs sweep of so many chains of every model."""
-    n_models, n_visible, n_hidden = parameters.weights.shape
-    return n_models * n_chains * (2 * n_visible * n_hidden + OPERATIONS_PER_DRAW * (n_visible + n_hidden))
-
-
-class _Single:
-    """Chains of one model, by block Gibbs or Metropolis sweeps."""
-
-    KEPT = ("_chains",)
-
-    def __init__(
-        self,
-        model: RBM,
-        clamped: Clamped,
-        start: np.ndarray,
-        n_draws: int,
-        seed: int,
-        device: str,
-        proposal: Proposal | None,
-        part: Part,
-    ):
-        self._stack = clamped.stack([model])
-        self._chains = Chains(start, seed, part=part)
-        self._device, self._proposal = device, proposal
-        paths.check_room(self._stack, len(start), n_draws, device)
-        if proposal is not None:
-            obstacle = metropolis.obstacle(self._stack, proposal)
-            if obstacle:
-                raise InputError(obstacle)
-
-    @property
-    def operations_per_sweep(self) -> int:
-        return _operations(self._stack, len(self._chains.visible))
-
-    def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
-        return self._chains.advance(self._stack, n_sweeps, n_draws, self._device, self._proposal)
-
-    def burn_in(self, n_sweeps: int) -> None:
-        self.advance(n_sweeps)
-
-    def report(self, world: World) -> dict:
-        if self._proposal is None:
-            return {"kernel": paths.kernel_name(self._stack, len(self._chains.visible), self._device)}
-        n_chains, n_free = self._chains.visible.shape
-        per_sweep = metropolis.proposals_per_sweep(self._stack.visible, n_free, self._proposal)
-        return {"acceptance_rate": self._chains.n_accepted / (self._chains.n_sweeps * n_chains * per_sweep)}
-
-
-class _Tempering:
-    """Chains of a ladder of models; those of the last are drawn from.
-
-    `ladder` says which: their inverse temperatures, or the numbers of the models of a training. It may be known.
-    """
-
-    KEPT = ("ladder", "_chains")
-
-    def __init__(
-        self,
-        model: RBM,
-        clamped: Clamped,
-        start: np.ndarray,
-        ladder: Sequence[float] | Sequence[RBM] | None,
-        adapt_ladder: bool,
-        seed: int,
-        device: str,
-        part: Part,
-        known: np.ndarray | None = None,
-    ):
-        target = backend.target(device)
-        ladder = DEFAULT_LADDER if ladder is None else ladder
-        if np.ndim(ladder) == 1 and any(isinstance(one, RBM) for one in ladder):
-            models = tempering.check_trajectory([*ladder, *([] if ladder[-1] is model else [model])])
-            states = np.repeat(start[None], len(models), axis=0)
-            parameters, betas = clamped.stack(models), None
-            self.ladder = np.arange(len(models))
-            if known is not None:
-                self.ladder, states = known, np.repeat(start[None], len(known), axis=0)
-            elif adapt_ladder:
-                kept, states = tempering.adapted_trajectory(parameters, states, rng.derive(seed, 1), target, part=part)
-                self.ladder = np.array(kept)
-            parameters = clamped.stack([models[k] for k in self.ladder])
-        else:
-            betas = tempering.check_betas(ladder, "ladder")
-
-            def make_stack(betas: np.ndarray) -> Stack:
-                return clamped.stack([model.tempered(beta) for beta in betas])
-
-            states = np.repeat(start[None], len(betas), axis=0)
-            if known is not None:
-                betas, states = tempering.check_betas(known), np.repeat(start[None], len(known), axis=0)
-            elif adapt_ladder:
-                own = rng.derive(seed, 1)
-                betas, states = tempering.adapted_ladder(make_stack, betas, states, own, target, part=part)
-            parameters, self.ladder = make_stack(betas), betas
-        paths.check_room(parameters, len(start), 1, device)
-        self._kernel = paths.kernel_name(parameters, len(start), device)
-        self._chains = tempering.TemperingChains(parameters, states, rng.derive(seed, 0), target, betas, part)
-        self._operations = _operations(parameters, len(start))
-
-    @property
-    def operations_per_sweep(self) -> int:
-        return 2 * self._operations  # swaps cost about as much as sweeps
-
-    def advance(self, n_sweeps: int, n_draws: int = 0) -> np.ndarray:
-        return self._chains.advance(n_sweeps, n_draws)
-
-    def burn_in(self, n_sweeps: int) -> None:
-        self.advance(n_sweeps)
-        self._chains.restart_counts()
-
-    def report(self, world: World) -> dict:
-        return {"kernel": self._kernel, "exchange": self._chains.exchange(world)}
-
-
-class _Exact:
-    """Independent draws in the clothes of chains."""
-
-    KEPT = ()
-
-    def __init__(self, *arguments: object):
-        self._arguments = arguments
-
-    def advance(self, n_sweeps: int, n_draws: int) -> np.ndarray:
-        model, clamped, n_chains, seed, device, progress = self._arguments
-        return _independent(model, clamped, n_chains, n_draws, seed, device, progress)
-
-    def report(self, world: World) -> dict:
-        return {}
-
-
-def _independent(
-    model: RBM, clamped: Clamped, n_chains: int, n_draws: int, seed: int, device: str, progress: bool
-) -> np.ndarray:
-    """Exact draws of the free units: one sum over states for each distinct row of clamped values."""
-    dtype = model.visible.state_dtype(model.dtype)
-    states = np.empty((n_chains, n_draws, len(clamped.free)), dtype)
-    conditionals = clamped.conditionals(model, n_chains)
-    with progress_bar(len(conditionals), "exact draws", progress and len(conditionals) > 1) as bar:
-        for k, (one, chains) in enumerate(conditionals):
-            own_seed = seed if not clamped.held.size else rng.derive(seed, k)
-            draws = exact.sample(one, len(chains) * n_draws, own_seed, device, progress and len(conditionals) == 1)
-            states[chains] = draws.reshape(len(chains), n_draws, -1)
-            bar.update(1)
-    return states
