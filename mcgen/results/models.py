@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 
 from mcgen import hdf5, ising, rbm
-from mcgen.rbm.units.kinds import KINDS, Unit
+from mcgen.rbm.units.base import Unit
+from mcgen.rbm.units.kinds import KINDS
 from mcgen.results.groups import AXES, Entries, Group
 
 PARAMETERS = ("weights", "visible_bias", "hidden_bias")

@@ -7,7 +7,8 @@ import numpy as np
 
 from mcgen.errors import InputError
 from mcgen.hdf5 import Entry, Group, Listing
-from mcgen.rbm.units.kinds import KINDS, Unit
+from mcgen.rbm.units.base import Unit
+from mcgen.rbm.units.kinds import KINDS
 from mcgen.results.schema.deviations import Deviation
 from mcgen.results.schema.finding import array_of, layouts_of
 from mcgen.results.schema.words import Array, Layout
