@@ -9,7 +9,7 @@ import pytest
 
 from mcgen import rbm, rng
 from mcgen.errors import InputError
-from mcgen.rbm.partition import annealing, formulas, ladder, path
+from mcgen.rbm.partition import annealing, formulas, path, spacing
 from mcgen.rbm.partition.result import LogPartition, exact_value
 from mcgen.rbm.partition.weights import log_mean
 from mcgen.rbm.units.formulas import unit_draw
@@ -160,11 +160,11 @@ def test_runs_do_not_depend_on_the_pieces_they_are_made_in(monkeypatch):
 
 def test_temperatures_lie_at_equal_lengths():
     ends = np.linspace(0, 1, 101)
-    betas = ladder.at_equal_lengths(ends, ends[1:] + ends[:-1], 201)
+    betas = spacing.at_equal_lengths(ends, ends[1:] + ends[:-1], 201)
     assert (betas[0], betas[-1]) == (0, 1)
     lengths = 0.8 * betas**2 + 0.2 * betas  # of the speed 2 beta, and the even share
     assert np.abs(lengths - np.linspace(0, 1, 201)).max() < 1e-4
-    assert np.allclose(ladder.at_equal_lengths(ends, np.zeros(100), 11), np.linspace(0, 1, 11))
+    assert np.allclose(spacing.at_equal_lengths(ends, np.zeros(100), 11), np.linspace(0, 1, 11))
 
 
 def test_log_mean_is_the_logarithm_of_the_mean():

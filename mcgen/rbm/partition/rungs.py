@@ -11,8 +11,8 @@ from mcgen.rbm.chains import Stack
 from mcgen.rbm.model import RBM
 from mcgen.rbm.partition import path
 from mcgen.rbm.partition.annealing import reference_states
-from mcgen.rbm.partition.ladder import at_equal_lengths
 from mcgen.rbm.partition.simulation import Sampling
+from mcgen.rbm.partition.spacing import at_equal_lengths
 from mcgen.rbm.tempering import TemperingChains
 
 # Between neighbours, the square root of the sum of the two Kullback-Leibler divergences: at 1 they swap about every

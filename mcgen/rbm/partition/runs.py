@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from mcgen import backend, checks, rng
 from mcgen.rbm.model import RBM
-from mcgen.rbm.partition import ladder, path
+from mcgen.rbm.partition import path, spacing
 from mcgen.rbm.partition.annealing import Annealed, anneal, check_path, reference_states
 from mcgen.rbm.partition.weights import LogMean, log_mean
 
@@ -80,7 +80,7 @@ def make_path(
         reference = path.reference(model, v, rng.derive(seed, REFERENCE), device)
     path.check_reference(reference, model)
     if betas is None and adapt:
-        betas = ladder.adapted(reference, model, n_temperatures, n_runs, rng.derive(seed, PILOT), device)
+        betas = spacing.adapted(reference, model, n_temperatures, n_runs, rng.derive(seed, PILOT), device)
     elif betas is None:
         betas = np.linspace(0, 1, n_temperatures)
     return Path(reference, betas, path.log_partition_of_independent(reference))

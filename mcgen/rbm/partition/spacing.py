@@ -44,7 +44,7 @@ def at_equal_lengths(pilot_betas: np.ndarray, speeds: np.ndarray, n_temperatures
     Examples
     --------
     >>> import numpy as np
-    >>> from mcgen.rbm.partition.ladder import at_equal_lengths
+    >>> from mcgen.rbm.partition.spacing import at_equal_lengths
     >>> at_equal_lengths(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0]), 6).round(3).tolist()
     [0.0, 0.333, 0.571, 0.714, 0.857, 1.0]
     """
@@ -85,9 +85,9 @@ def adapted(reference: RBM, model: RBM, n_temperatures: int, n_runs: int, seed: 
     Examples
     --------
     >>> from mcgen import rbm
-    >>> from mcgen.rbm.partition import ladder, path
+    >>> from mcgen.rbm.partition import path, spacing
     >>> model = rbm.RBM.random(n_visible=6, n_hidden=3, seed=1)
-    >>> ladder.adapted(path.reference(model), model, 50, 100, seed=2).shape
+    >>> spacing.adapted(path.reference(model), model, 50, 100, seed=2).shape
     (50,)
     """
     n_steps = max(1, n_temperatures // (PART_OF_STEPS * INTERVALS))
