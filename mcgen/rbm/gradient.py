@@ -11,7 +11,7 @@ import numpy as np
 
 from mcgen import backend, checks
 from mcgen.parallel import ALONE, World
-from mcgen.rbm.model import RBM, units_on
+from mcgen.rbm.model import RBM
 
 
 class Gradient(NamedTuple):
@@ -149,7 +149,7 @@ def _statistics(
         target.to_device, (v[mine], model.weights, model.hidden_bias, row_weights)
     )
     hidden = target.to_device(np.empty((n_rows, n_hidden), model.dtype))
-    kind = units_on(target, model.hidden)
+    kind = model.hidden.arguments_on(target)
     target.launch(kernels.layer_means, n_rows, n_hidden, hidden, rows, weights, hidden_bias, *kind)
     if world.size > 1:
         rows = target.to_device(np.ascontiguousarray(v[:, units]))

@@ -1,7 +1,6 @@
 """The restricted Boltzmann machine: parameters, energies and conditional means."""
 
 from collections.abc import Sequence
-from types import ModuleType
 
 import numpy as np
 
@@ -366,15 +365,9 @@ def free_energy_of_rows(model: RBM, rows: np.ndarray, device: str) -> np.ndarray
     if len(rows):
         # In float64 for float32 models too: F is compared with log Z.
         arrays = (target.to_device(np.ascontiguousarray(array, np.float64)) for array in (rows, *model.parameters))
-        hidden = units_on(target, model.hidden)
+        hidden = model.hidden.arguments_on(target)
         target.launch(target.kernels("rbm").free_energies, len(rows), 1, energies, fields, *arrays, *hidden)
     return target.to_host(energies) + model.visible.energy_term(rows)
-
-
-def units_on(target: ModuleType, kind: units.Unit) -> tuple:
-    """The arguments of a kernel that tell the kind of units, on a device."""
-    code, level, parameters = kind.kernel_arguments
-    return code, level, target.to_device(parameters)
 
 
 def _layer_means(
@@ -386,5 +379,5 @@ def _layer_means(
     if len(rows):
         arrays = map(target.to_device, (rows, weights, bias))
         kernel = target.kernels("rbm").layer_means
-        target.launch(kernel, len(rows), len(bias), means, *arrays, *units_on(target, kind))
+        target.launch(kernel, len(rows), len(bias), means, *arrays, *kind.arguments_on(target))
     return target.to_host(means).reshape(*states.shape[:-1], len(bias))

@@ -12,7 +12,7 @@ from mcgen import backend
 from mcgen.long_sums import State, long_sum, spread
 from mcgen.parallel import ALONE, World
 from mcgen.rbm.exact import log_weights
-from mcgen.rbm.model import RBM, units_on
+from mcgen.rbm.model import RBM
 
 # Fields (states times units of the other layer) of one kernel call: they stay in the second-level caches of the cores.
 TERMS_PER_BLOCK = {"cpu": 1 << 19, "cuda": 1 << 24}
@@ -60,7 +60,7 @@ class Listing:
         self.kernels = self.target.kernels("rbm")
         self.there = tuple(map(self.target.to_device, (self.rows, self.first_weights)))
         self.bias_there = self.target.to_device(bias[:n_first])
-        self.other_there = units_on(self.target, self.other)
+        self.other_there = self.other.arguments_on(self.target)
         self.energies = self.target.to_device(np.empty(self.n_rows))
         self.fields = self.target.to_device(np.empty((self.n_rows, self.n_other)))
 

@@ -7,7 +7,6 @@ import numpy as np
 from mcgen import parallel, rng
 from mcgen.parallel import Part
 from mcgen.rbm.chains import Stack, chains_per_block
-from mcgen.rbm.model import units_on
 
 
 def sweep(
@@ -59,8 +58,8 @@ def prepared(stack: Stack, n_chains: int, target: ModuleType, part: Part | None 
     arrays = (stack.weights, transposed, stack.visible_bias, stack.hidden_bias)
     return (
         *map(target.to_device, arrays),
-        *units_on(target, stack.visible),
-        *units_on(target, stack.hidden),
+        *stack.visible.arguments_on(target),
+        *stack.hidden.arguments_on(target),
         target.to_device((part or parallel.whole(n_chains)).numbers(len(stack.weights), n_chains)),
         chains_per_block(n_chains),
     )

@@ -9,7 +9,6 @@ from mcgen import rng
 from mcgen.memory import aligned
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.metropolis.formulas import words_per_proposal
-from mcgen.rbm.model import units_on
 from mcgen.rbm.units import Unit
 from mcgen.rbm.units.formulas import GAUSSIAN, POTTS, RELU, TWO_LEVEL
 
@@ -214,8 +213,8 @@ def sweep(
         draws,
         accepted,
         *map(target.to_device, arrays),
-        *units_on(target, stack.visible),
-        *units_on(target, stack.hidden),
+        *stack.visible.arguments_on(target),
+        *stack.hidden.arguments_on(target),
         name,
         proposal.size,
         n_proposals,

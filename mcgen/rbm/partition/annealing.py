@@ -10,7 +10,7 @@ from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm.chains import chains_per_block, stack
 from mcgen.rbm.gibbs import paths
-from mcgen.rbm.model import RBM, units_on
+from mcgen.rbm.model import RBM
 from mcgen.states import put_back, taken
 
 # Multiplications in one kernel call: long enough to hide its start, short enough for progress and Ctrl-C; what a unit
@@ -145,8 +145,8 @@ def anneal(
     arrays = (model.weights, np.ascontiguousarray(model.weights.T), model.visible_bias)
     prepared = (
         *map(target.to_device, (*arrays, reference.visible_bias, model.hidden_bias)),
-        *units_on(target, model.visible),
-        *units_on(target, model.hidden),
+        *model.visible.arguments_on(target),
+        *model.hidden.arguments_on(target),
         chains_per_block(n_runs),
     )
     runs = _Runs(target.to_device(np.array(states, model.dtype, order="C")), np.zeros(n_runs))

@@ -9,7 +9,6 @@ from mcgen import parallel, replicas, rng
 from mcgen.parallel import ALONE, Part, World
 from mcgen.rbm.chains import Stack
 from mcgen.rbm.gibbs import moves
-from mcgen.rbm.model import units_on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +119,7 @@ class TemperingChains:
         bases = [array[-1:] if shared else array for array in (stack.weights, stack.visible_bias, stack.hidden_bias)]
         self._of_swaps = (
             *(target.to_device(np.ascontiguousarray(array, np.float64)) for array in (*bases, scales)),
-            *units_on(target, stack.hidden),
+            *stack.hidden.arguments_on(target),
         )
 
     @property

@@ -1,6 +1,7 @@
 """What all kinds of units have in common: what kernels know them by, and their statistics in given fields."""
 
 import dataclasses
+from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
@@ -41,6 +42,10 @@ class Unit:
     def kernel_arguments(self) -> tuple[int, int, np.ndarray]:
         """(kind, level, parameters), as kernels take them."""
         return self.code, self.level, self.parameters
+
+    def arguments_on(self, target: ModuleType) -> tuple:
+        """The same, with the parameters on the device of a target (see `mcgen.backend`)."""
+        return self.code, self.level, target.to_device(self.parameters)
 
     def for_layer(self, argument: str, n_entries: int) -> "Unit":
         """The same kind for a layer of n_entries entries of the state, given as the argument `argument`.
@@ -102,7 +107,7 @@ class Unit:
         rows = fields.reshape(-1, fields.shape[-1])
         sums = target.to_device(np.empty(len(rows)))
         if len(rows):
-            arguments = (target.to_device(rows), *self._arguments(target))
+            arguments = (target.to_device(rows), *self.arguments_on(target))
             target.launch(target.kernels("rbm.units").cumulant_rows, len(rows), 1, sums, *arguments)
         return target.to_host(sums).reshape(fields.shape[:-1])
 
@@ -149,11 +154,10 @@ class Unit:
         rows = target.to_device(fields.reshape(-1, fields.shape[-1]))
         if len(rows):
             kernels = target.kernels("rbm.units")
-            target.launch(getattr(kernels, kernel), len(rows), fields.shape[-1], rows, *self._arguments(target), *more)
+            target.launch(
+                getattr(kernels, kernel), len(rows), fields.shape[-1], rows, *self.arguments_on(target), *more
+            )
         return target.to_host(rows).reshape(fields.shape)
-
-    def _arguments(self, target: object) -> tuple:
-        return self.code, self.level, target.to_device(self.parameters)
 
     def list_states(self, n_entries: int, start: int, stop: int) -> np.ndarray:
         """The states of a layer with the indices start ... stop-1: float64 (stop - start, n_entries).
