@@ -97,6 +97,25 @@ def empirical_distribution(states: np.ndarray) -> np.ndarray:
     return np.bincount(index, minlength=1 << states.shape[-1]) / index.size
 
 
+def entropy(probabilities: np.ndarray) -> float:
+    """-sum_x p(x) log p(x), in nats, with 0 log 0 = 0.
+
+    Parameters
+    ----------
+    probabilities : array
+        p.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import enumeration
+    >>> round(enumeration.entropy(np.array([0.5, 0.5, 0.0])), 6)
+    0.693147
+    """
+    p = probabilities[probabilities > 0]
+    return float(-np.sum(p * np.log(p)))
+
+
 def kl_divergence(probabilities: np.ndarray, log_probabilities: np.ndarray) -> float:
     """KL(p || q) = sum_x p(x) [log p(x) - log q(x)], in nats, with 0 log 0 = 0.
 

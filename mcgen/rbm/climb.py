@@ -11,16 +11,9 @@ from mcgen.rbm import exact
 from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.symmetry import Symmetry
+from mcgen.rbm.training.columns import reconstruction_error
 from mcgen.rbm.training.free import free_gradient, free_parameters, with_free_parameters
-from mcgen.rbm.training.row_weights import checked_weights
-
-
-def distinct_rows(v: np.ndarray, row_weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows that have a weight, and their weights, which add up to 1."""
-    rows, which = np.unique(v, axis=0, return_inverse=True)
-    weights = np.bincount(which.ravel(), checked_weights(row_weights, len(v)))
-    there = weights > 0
-    return rows[there], weights[there]
+from mcgen.rbm.training.row_weights import checked_weights, distinct_rows
 
 
 def _representatives(rows: np.ndarray, low: int, tie: Symmetry) -> np.ndarray:
@@ -75,9 +68,10 @@ class Climb:
         self.l2, self.device = l2, device
         self.base = model.replace(*(array.astype(np.float64) for array in model.parameters))
         # Continuous rows have a density, but no distribution over states.
-        self.entropy = float(-np.sum(weights * np.log(weights))) if model.visible.is_discrete else float("nan")
+        self.entropy = enumeration.entropy(weights) if model.visible.is_discrete else float("nan")
         if model.symmetry is not None and model.visible.is_discrete:
-            rows, weights = distinct_rows(_representatives(rows, model.visible.low, model.symmetry), weights)
+            rows = _representatives(rows, model.visible.low, model.symmetry)
+            rows, weights = distinct_rows(rows, checked_weights(weights, len(rows)))
         self.rows, self.weights = rows.astype(np.float64), weights
         free = free_parameters(self.base)
         self.shapes = [array.shape for array in free]
@@ -123,14 +117,13 @@ class Climb:
     def columns(self, point: Point, iteration: int, truth: np.ndarray | None, evaluate: bool) -> dict[str, float]:
         """A row of the history."""
         model, log_partition, log_likelihood = point[1:4]
-        image = model.visible_mean(model.hidden_mean(self.rows, self.device), self.device)
         if truth is None:  # <log f>_data - <log p>_data
             kl = -self.entropy - log_likelihood
         else:
             kl = exact.kl_divergence(truth, model, self.device) if evaluate else float("nan")
         return {
             "epoch": iteration,
-            "reconstruction_error": float(self.weights @ np.mean((self.rows - image) ** 2, axis=1)),
+            "reconstruction_error": reconstruction_error(model, self.rows, self.weights, self.device),
             "log_partition": log_partition,
             "log_likelihood": log_likelihood,
             "kl_divergence": kl,

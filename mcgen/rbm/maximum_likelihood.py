@@ -10,9 +10,10 @@ from mcgen import backend, blas, checks, long_sums, rng
 from mcgen.errors import InputError
 from mcgen.progress import progress as progress_bar
 from mcgen.rbm import exact
-from mcgen.rbm.climb import Climb, distinct_rows
+from mcgen.rbm.climb import Climb
 from mcgen.rbm.model import RBM
 from mcgen.rbm.training.resuming import check_same, rows_of
+from mcgen.rbm.training.row_weights import checked_weights, distinct_rows
 from mcgen.rbm.training.trained import Trained, columns
 from mcgen.rbm.training.truth import checked_truth
 
@@ -137,7 +138,7 @@ def maximum_likelihood(
     rng.split_seed(seed)
     backend.target(device)
 
-    rows, weights = distinct_rows(v, row_weights)
+    rows, weights = distinct_rows(v, checked_weights(row_weights, len(v)))
     climb = Climb(model, rows, weights, l2, device)
     identity = long_sums.fingerprint(*model.parameters, rows, weights)
     settings = {

@@ -172,15 +172,11 @@ def _checked_triples(triples: np.ndarray | str | None, n: int) -> np.ndarray:
     return ordered.astype(np.int64)
 
 
-def _from_spins(kind: TwoLevel) -> tuple[float, float]:
-    """A state of a unit is the first number plus the second times its spin."""
-    return (1 + kind.low) / 2, (1 - kind.low) / 2
-
-
 def _of_two_level(model: RBM, triples: np.ndarray) -> Couplings:
     """The sums over hidden units of the integrals; row 0 of the extended weights is theta."""
     weights, visible_bias, hidden_bias = (array.astype(np.float64) for array in model.parameters)
-    (middle, half), (hidden_middle, hidden_half) = _from_spins(model.visible), _from_spins(model.hidden)
+    middle, half = model.visible.center, model.visible.half
+    hidden_middle, hidden_half = model.hidden.center, model.hidden.half
     theta = hidden_half * (hidden_bias + middle * weights.sum(axis=0))
     extended = np.vstack([theta, hidden_half * half * weights])
     sums = np.zeros((len(extended), len(extended)))
@@ -233,7 +229,7 @@ def _products(tangents: np.ndarray, factors: np.ndarray, triples: np.ndarray) ->
 def _of_gaussian(model: RBM, triples: np.ndarray) -> Couplings:
     """A Gaussian hidden unit of mean m and variance w^2 adds m x + w^2 x^2 / 2 at x = c + sum_i v_i W_i."""
     weights, visible_bias, hidden_bias = (array.astype(np.float64) for array in model.parameters)
-    middle, half = _from_spins(model.visible)
+    middle, half = model.visible.center, model.visible.half
     variance = model.hidden.variance_at_zero
     slopes = model.hidden.mean_at_zero + variance * (hidden_bias + middle * weights.sum(axis=0))
     with blas.one_thread():

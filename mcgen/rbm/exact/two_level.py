@@ -196,7 +196,7 @@ def averages_of_units(
     # v = low + (1 - low) p and h = center + half sigma; the mean of sigma_i v_j is that of low sigma_i + (1 - low)
     # sigma_i p_j.
     v_low, spread = turned.visible.low, 1 - turned.visible.low
-    center, half = (1 + turned.hidden.low) / 2, (1 - turned.hidden.low) / 2
+    center, half = turned.hidden.center, turned.hidden.half
     visible = v_low + spread * up
     hidden = center + half * sigma
     visible_hidden = center * visible[:, None] + half * (v_low * sigma + spread * both.T)

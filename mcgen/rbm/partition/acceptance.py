@@ -25,6 +25,7 @@ from scipy.special import expit
 
 from mcgen import checks
 from mcgen.errors import InputError
+from mcgen.rbm.partition.weights import effective_number
 
 
 class AcceptanceRatio(NamedTuple):
@@ -111,7 +112,7 @@ def acceptance_ratio(forward: np.ndarray, reverse: np.ndarray) -> AcceptanceRati
         value=value,
         error=math.hypot(*(scatter(moved.sum(axis=1)) for moved in influences)),
         overlap=curvature * (n_forward + n_reverse) / (n_forward * n_reverse),
-        effective_sample_size=min(float(term.sum() ** 2 / (term**2).sum()) for term in terms),
+        effective_sample_size=min(effective_number(term) for term in terms),
         influences=influences,
     )
 

@@ -1,17 +1,15 @@
 """Annealing runs in both directions on one path, and what log Z follows from their weights."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mcgen import backend, checks, rng
 from mcgen.rbm.model import RBM
 from mcgen.rbm.partition import path, spacing
 from mcgen.rbm.partition.annealing import Annealed, anneal, check_path, reference_states
-from mcgen.rbm.partition.weights import LogMean, log_mean
+from mcgen.rbm.partition.weights import LogMean, log_mean, log_mean_exp
 
 # What the seed of an estimate is divided into.
 REFERENCE, PILOT, START, FORWARD, DRAWN, REVERSE, RESAMPLED = range(7)
@@ -188,7 +186,7 @@ def from_reverse(way: Path, log_weights: np.ndarray) -> tuple[LogMean, float, tu
     >>> from_reverse(Path(None, None, 10.0), np.array([[-1.0], [-1.0]]))[1:]
     (11.0, (11.0, 11.0))
     """
-    mean = log_mean(logsumexp(log_weights, axis=1) - math.log(log_weights.shape[1]))
+    mean = log_mean(log_mean_exp(log_weights, axis=1))
     return mean, way.log_partition - mean.value, tuple(way.log_partition - end for end in mean.interval[::-1])
 
 

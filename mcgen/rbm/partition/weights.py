@@ -32,6 +32,54 @@ class LogMean(NamedTuple):
     interval: tuple[float, float]
 
 
+def effective_number(weights: np.ndarray) -> float:
+    """(sum w)^2 / sum w^2: how many samples of equal weights have a mean of the same variance.
+
+    Parameters
+    ----------
+    weights : array, shape (n,) or (n_chains, n_draws)
+        Not negative, and not all 0.
+
+    References
+    ----------
+    Kish, Survey Sampling (1965), section 8.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.rbm.partition.weights import effective_number
+    >>> effective_number(np.array([1.0, 1.0, 0.0])), effective_number(np.array([3.0, 1.0]))
+    (2.0, 1.6)
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+def log_mean_exp(log_weights: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """log (1/n) sum_i e^x_i, without overflow.
+
+    Parameters
+    ----------
+    log_weights : array
+        x.
+    axis : int, optional
+        Along which the mean is; by default over all.
+
+    Returns
+    -------
+    float64
+        Of the shape that is left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.rbm.partition.weights import log_mean_exp
+    >>> float(log_mean_exp(np.array([1000.0, 1000.0])))
+    1000.0
+    """
+    n = log_weights.size if axis is None else log_weights.shape[axis]
+    return logsumexp(log_weights, axis=axis) - math.log(n)
+
+
 def log_mean(log_weights: np.ndarray) -> LogMean:
     """log <w> from independent draws of log w, where w is not negative and may be very skewed.
 
@@ -74,7 +122,7 @@ def log_mean(log_weights: np.ndarray) -> LogMean:
     n = len(log_weights)
     if n < 2:
         raise InputError(f"log_weights has {n} value; two or more are needed to tell an error")
-    value = float(logsumexp(log_weights) - math.log(n))
+    value = float(log_mean_exp(log_weights))
     # In units of their mean, so that the mean is 1.
     weights = np.exp(log_weights - value)
     effective = float(n**2 / np.sum(weights**2))

@@ -146,7 +146,7 @@ def make(model: RBM, n_low: int | None = None) -> tuple[Tables, Split]:
 
 def _canonical(model: RBM) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
     """center (n_other,), half (n_enumerated, n_other), a_0 and a (n_enumerated,): see the head of this file."""
-    hidden_center, hidden_half = (1 + model.hidden.low) / 2, (1 - model.hidden.low) / 2
+    hidden_center, hidden_half = model.hidden.center, model.hidden.half
     field_center = model.visible_bias + hidden_center * model.weights.sum(axis=1)
     field_half = hidden_half * model.weights.T
     spread = 1 - model.visible.low

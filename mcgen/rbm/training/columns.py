@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from mcgen import enumeration
 from mcgen.rbm import exact
 from mcgen.rbm.model import RBM, free_energy_of_rows
+from mcgen.rbm.training.row_weights import distinct_rows
 
 # Rows of data that the columns of every epoch look at, evenly spaced: an epoch is not to be spent on them.
 MOST_ROWS = 1024
@@ -30,6 +32,15 @@ def some_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.ascontiguousarray(v), weights / weights.sum()
 
 
+def reconstruction_error(model: RBM, rows: np.ndarray, weights: np.ndarray, device: str) -> float:
+    """The mean over units and rows of (v - image)^2 with the mean-field image <v> given <h> given v.
+
+    Of rows that are known to be states, with weights that add up to 1; see `rbm.evaluation.reconstruction_error`.
+    """
+    image = model.visible_mean(model.hidden_mean(rows, device), device)
+    return float(weights @ np.mean((rows - image) ** 2, axis=1))
+
+
 class Cheap:
     """Columns that cost no more than a pass through some thousand rows."""
 
@@ -47,7 +58,6 @@ class Cheap:
 
         The last takes the exact log Z of the row of the history so far, or else the tracked one.
         """
-        image = model.visible_mean(model.hidden_mean(self.rows, self.device), self.device)
         of_data = self.row_weights @ free_energy_of_rows(model, self.rows, self.device)
         of_chains = np.average(free_energy_of_rows(model, chains, self.device), weights=chain_weights)
         of_validation = math.nan
@@ -57,7 +67,7 @@ class Cheap:
         if math.isnan(log_z):
             log_z = row.get("tracked_log_partition", math.nan)
         return {
-            "reconstruction_error": float(self.row_weights @ np.mean((self.rows - image) ** 2, axis=1)),
+            "reconstruction_error": reconstruction_error(model, self.rows, self.row_weights, self.device),
             "free_energy_gap": float(of_data - of_chains),
             "validation_gap": float(of_validation - of_data),
             "validation_log_likelihood": float(-of_validation - log_z),
@@ -72,10 +82,7 @@ class Evaluator:
         self.feasible = exact.is_quick(model)
         self.data_entropy = math.nan  # and no KL, where a density is compared with rows of data
         if self.feasible and truth is None and model.visible.is_discrete:
-            _, which = np.unique(v, axis=0, return_inverse=True)
-            fractions = np.bincount(which.ravel(), row_weights)
-            fractions = fractions[fractions > 0]
-            self.data_entropy = float(-np.sum(fractions * np.log(fractions)))
+            self.data_entropy = enumeration.entropy(distinct_rows(v, row_weights)[1])
 
     def columns(self, model: RBM, evaluate: bool) -> dict[str, float]:
         """log_partition, log_likelihood and kl_divergence; NaN where they are not to be evaluated, or cannot."""

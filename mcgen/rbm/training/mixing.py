@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 from mcgen import checks, stats
 from mcgen.errors import InputError, StatisticsWarning
 from mcgen.rbm.model import RBM, free_energy_of_rows
+from mcgen.rbm.partition.weights import effective_number
 from mcgen.rbm.sampling import Chains
 from mcgen.stats.diagnosis import LARGEST_R_HAT
 
@@ -117,7 +118,7 @@ def diagnose_chains(
     n_effective = float(n_chains)
     if weights is not None:
         weights = checks.finite_array("weights", weights, (n_chains,)).astype(np.float64)
-        n_effective = float(weights.sum() ** 2 / (weights**2).sum())
+        n_effective = effective_number(weights)
     if n_chains > 1:
         series = series - series.mean(axis=1, keepdims=True)
     diagnoses = [stats.diagnose(one) for one in series]

@@ -1,4 +1,4 @@
-"""How much each row of data counts."""
+"""How much each row of data counts, and which rows are distinct."""
 
 import numpy as np
 
@@ -38,3 +38,31 @@ def checked_weights(row_weights: np.ndarray | None, n_rows: int) -> np.ndarray:
             "0"
         )
     return weights / weights.sum()
+
+
+def distinct_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows that have a weight, and the sums of their weights.
+
+    Parameters
+    ----------
+    v : array, shape (n_rows, n_visible)
+    weights : float64, shape (n_rows,)
+        Not negative.
+
+    Returns
+    -------
+    rows : array, shape (n_distinct, n_visible)
+    weights : float64, shape (n_distinct,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen.rbm.training.row_weights import distinct_rows
+    >>> rows, weights = distinct_rows(np.array([[1, 0], [0, 1], [1, 0]]), np.array([0.25, 0.5, 0.25]))
+    >>> rows.tolist(), weights.tolist()
+    ([[0, 1], [1, 0]], [0.5, 0.5])
+    """
+    rows, which = np.unique(v, axis=0, return_inverse=True)
+    weights = np.bincount(which.ravel(), weights)
+    there = weights > 0
+    return rows[there], weights[there]

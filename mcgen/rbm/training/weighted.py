@@ -9,7 +9,7 @@ from mcgen import rng, states
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.partition.acceptance import scatter
 from mcgen.rbm.partition.draws import draw_model
-from mcgen.rbm.partition.weights import resampled
+from mcgen.rbm.partition.weights import effective_number, log_mean_exp, resampled
 from mcgen.rbm.sampling import Chains
 
 # Chains are drawn anew among themselves where their effective number falls below this part of them.
@@ -88,15 +88,15 @@ class WeightedChains:
     @property
     def log_ratio(self) -> tuple[float, float]:
         """log Z of the model minus that of the start, and its error: the scatter of groups, NaN of a single one."""
-        value = float(logsumexp(self._log_weights)) - math.log(len(self._log_weights))
+        value = float(log_mean_exp(self._log_weights))
         if self._n_groups == 1:
             return value, math.nan
         return value, scatter(_normalised(self._log_weights).reshape(self._n_groups, -1).sum(axis=1))
 
     @property
     def n_effective_groups(self) -> float:
-        """1 / sum of the squared weights of groups: near 1, a single one decides, and the error says nothing."""
-        return 1.0 / float(np.sum(self.weights.reshape(self._n_groups, -1).sum(axis=1) ** 2))
+        """How many groups carry the weight: near 1, a single one decides, and the error says nothing."""
+        return effective_number(self.weights.reshape(self._n_groups, -1).sum(axis=1))
 
     def change(self, model: RBM) -> float:
         """Give the chains the weights that they have under a new model; returns the variance of the change."""
@@ -106,7 +106,7 @@ class WeightedChains:
         self.model = model
         for group in np.split(np.arange(len(change)), self._n_groups):
             weights = _normalised(self._log_weights[group])
-            if 1.0 / np.sum(weights**2) < FEWEST_EFFECTIVE * len(group):
+            if effective_number(weights) < FEWEST_EFFECTIVE * len(group):
                 self._resample(group, weights)
         return float(change.var())
 
@@ -133,7 +133,7 @@ class WeightedChains:
         """Draw the chains of a group anew, by their weights; each then has the mean weight."""
         shift = rng.uniforms(self._seed, rng.purpose.TRAINING_CHAINS, 1, 1, self.n_resampled)[0, 0]
         self._chains.visible[group] = self.visible[group[resampled(weights, shift)]]
-        self._log_weights[group] = logsumexp(self._log_weights[group]) - math.log(len(group))
+        self._log_weights[group] = log_mean_exp(self._log_weights[group])
         self.n_resampled += 1
 
 

@@ -23,6 +23,16 @@ class TwoLevel(Unit):
         """The lower state."""
         return self.level
 
+    @property
+    def center(self) -> float:
+        """Half way between the two states: a state is center + half sigma with sigma = +-1."""
+        return (1 + self.low) / 2
+
+    @property
+    def half(self) -> float:
+        """Half the distance of the two states."""
+        return (1 - self.low) / 2
+
     def check(self, name: str, states: np.ndarray, exact: bool) -> None:
         if exact:
             checks.alphabet(name, states, (self.low, 1), self.name)
