@@ -107,6 +107,17 @@ class RBM:
     ) -> "RBM":
         """A model with weights drawn from a normal distribution of standard deviation `scale` and zero biases.
 
+        Parameters
+        ----------
+        n_visible, n_hidden : int
+            Entries of the state of each layer: the number of units, times q for Potts units.
+        seed : int
+            0 to 2**64 - 1.
+        scale : float
+            0.01 is small enough for hidden units to differ without being decided.
+        visible, hidden : str or unit
+        dtype : float32 or float64
+
         Raises
         ------
         InputError
@@ -183,7 +194,7 @@ class RBM:
         return RBM(weights, visible_bias, hidden_bias, self.visible, self.hidden, self.symmetry)
 
     def transposed(self) -> "RBM":
-        """The same distribution with the names of the two layers exchanged."""
+        """The same distribution with the names of the two layers exchanged; without the symmetry, if there is one."""
         return RBM(self.weights.T, self.hidden_bias, self.visible_bias, self.hidden, self.visible)
 
     def tempered(self, beta: float) -> "RBM":

@@ -535,5 +535,5 @@ def test_time_is_judged_for_every_kind():
     assert not rbm.exact.is_quick(model("gaussian", 2000, "gaussian"))
     rbm.exact.check_steps(model("relu", 14))
     rbm.exact.check_steps(model("gaussian", 64, "gaussian"))
-    with pytest.raises(SizeError, match=r"about \d+ seconds in each step; training reaches 15; use negative_phase"):
+    with pytest.raises(SizeError, match=r"about \d+ seconds in each step; training reaches 15; use rbm.train with"):
         rbm.exact.check_steps(model("gaussian", 24))

@@ -153,7 +153,7 @@ CASES = {
     ),
     "exact training too large": (
         lambda: rbm.train(rbm.RBM.random(40, 32, seed=1), np.zeros((2, 40)), negative_phase="exact"),
-        "a sum of 40 x 2\\^32 terms in each step; training reaches 2\\^34 terms; use negative_phase='pcd'",
+        "a sum of 40 x 2\\^32 terms in each step; training reaches 2\\^34 terms; use rbm.train with negative_phase='pcd'",
     ),
     # model
     "no units": (lambda: rbm.RBM(np.ones((3, 0)), np.ones(3), np.ones(0)), "both layers need at least one unit"),

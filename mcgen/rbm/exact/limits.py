@@ -177,8 +177,8 @@ def check_steps(model: RBM) -> None:
         if large << small > MOST_TERMS_PER_STEP:
             raise SizeError(
                 f"the exact negative phase of {model!r} is a sum of {large} x 2^{small} terms in each step; training "
-                f"reaches 2^{MOST_TERMS_PER_STEP.bit_length() - 1} terms; use negative_phase='pcd' or 'cd', or a "
-                "smaller hidden layer"
+                f"reaches 2^{MOST_TERMS_PER_STEP.bit_length() - 1} terms; use rbm.train with negative_phase='pcd' "
+                "or 'cd', or a smaller hidden layer"
             )
         return
     check_summable(model, "the negative phase")
@@ -186,7 +186,7 @@ def check_steps(model: RBM) -> None:
     if seconds > MOST_SECONDS_PER_STEP:
         raise SizeError(
             f"the exact negative phase of {model!r} takes about {seconds:.0f} seconds in each step; training reaches "
-            f"{MOST_SECONDS_PER_STEP:.0f}; use negative_phase='pcd' or 'cd', or a smaller hidden layer"
+            f"{MOST_SECONDS_PER_STEP:.0f}; use rbm.train with negative_phase='pcd' or 'cd', or a smaller hidden layer"
         )
 
 

@@ -17,7 +17,7 @@ def kernel_name(stack: Stack, n_chains: int, device: str) -> str:
     Returns
     -------
     {"products", "shared", "global"}
-        Matrix products of a library (on the CPU always; on a GPU those of CuPy, for large models where it is
+        Matrix products (on the CPU always, by the kernel itself; on a GPU those of CuPy, for large models where it is
         installed), weights in the shared memory of the GPU, or read from its memory through the caches.
 
     Raises

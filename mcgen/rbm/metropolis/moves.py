@@ -42,9 +42,9 @@ def obstacle(stack: Stack, proposal: Proposal) -> str | None:
         return f"method='metropolis' has no move for {stack.visible.name} units; use method='gibbs'"
     n_units = stack.visible.n_units(stack.weights.shape[1])
     if proposal.name == "exchange" and n_units < 2:
-        return "an exchange takes two visible units, and the model has one"
+        return "an exchange takes two visible units, and one is free; use proposal='flip'"
     if proposal.size > n_units:
-        return f"a block of {proposal.size} units is more than the {n_units} visible units"
+        return f"a block of {proposal.size} units is more than the {n_units} that are free; lower block_size"
     if proposal.name == "exchange" and not stack.visible.is_discrete:
         return (
             f"an exchange never changes the values of {stack.visible.name} units, only their places; "

@@ -19,7 +19,9 @@ from mcgen.rbm.tempering import TemperingChains
 # second time, and twice as many rungs of half the draws each would give nearly the same error. Steps are made that
 # long on average, and the ladder measured again if one turns out longer than the other number.
 STEP, LONGEST_STEP = 0.8, 1.2
+# Rungs that a ladder begins with, and may have; how often it is measured at most.
 FIRST_RUNGS, MOST_RUNGS, MOST_ROUNDS = 6, 500, 10
+# Sweeps before distances are measured, and measurements, one sweep apart.
 PILOT_SWEEPS, PILOT_DRAWS = 50, 20
 
 

@@ -10,6 +10,7 @@ from mcgen import stats
 from mcgen.rbm.partition.acceptance import scatter
 from mcgen.rbm.partition.result import warn_of_few_effective
 from mcgen.rbm.partition.simulation import Sampling
+from mcgen.rbm.partition.weights import TAIL
 
 
 class Spread(NamedTuple):
@@ -75,7 +76,7 @@ def spread(influences: np.ndarray, sampling: Sampling, name: str, stacklevel: in
         stats.warn_of_disagreement(stats.diagnose(influences), influences.shape, name, stacklevel)
     independent = math.sqrt(influences.size) * float(influences.std())
     effective = influences.size * (independent / error) ** 2 if error > 0 else math.nan
-    return Spread(error, effective, float(stdtrit(n_chains - 1, 0.975)))
+    return Spread(error, effective, float(stdtrit(n_chains - 1, 1 - TAIL)))
 
 
 def warn_of_weak_bridge(

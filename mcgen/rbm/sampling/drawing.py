@@ -118,7 +118,7 @@ def sample(
     References
     ----------
     Geman & Geman, IEEE PAMI 6, 721 (1984). Hastings, Biometrika 57, 97 (1970). Hukushima & Nemoto, J. Phys. Soc. Japan
-    65, 1604 (1996). Bereux, Decelle, Furtlehner & Seoane, arXiv:2405.15376 (2024).
+    65, 1604 (1996). Bereux, Decelle, Furtlehner, Rosset & Seoane, ICLR (2025), arXiv:2405.15376.
 
     Examples
     --------

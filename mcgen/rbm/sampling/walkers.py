@@ -202,34 +202,29 @@ class LadderChains:
 
 
 class IndependentDraws:
-    """Independent draws in the clothes of chains."""
+    """Exact draws of the free units: one sum over states for each distinct row of clamped values."""
 
     KEPT = ()
 
-    def __init__(self, *arguments: object):
-        self._arguments = arguments
+    def __init__(self, model: RBM, clamped: Clamped, n_chains: int, seed: int, device: str, progress: bool):
+        self._model, self._clamped, self._n_chains = model, clamped, n_chains
+        self._seed, self._device, self._progress = seed, device, progress
 
     def advance(self, n_sweeps: int, n_draws: int) -> np.ndarray:
         """Draw n_draws states for each chain: shape (n_chains, n_draws, n_free)."""
-        model, clamped, n_chains, seed, device, progress = self._arguments
-        return _independent(model, clamped, n_chains, n_draws, seed, device, progress)
+        model, clamped = self._model, self._clamped
+        dtype = model.visible.state_dtype(model.dtype)
+        states = np.empty((self._n_chains, n_draws, len(clamped.free)), dtype)
+        conditionals = clamped.conditionals(model, self._n_chains)
+        several = len(conditionals) > 1
+        with progress_bar(len(conditionals), "exact draws", self._progress and several) as bar:
+            for k, (one, chains) in enumerate(conditionals):
+                seed = self._seed if not clamped.held.size else rng.derive(self._seed, k)
+                draws = exact.sample(one, len(chains) * n_draws, seed, self._device, self._progress and not several)
+                states[chains] = draws.reshape(len(chains), n_draws, -1)
+                bar.update(1)
+        return states
 
     def report(self, world: World) -> dict:
-        """What `Samples` have of it beside states."""
+        """Nothing was counted."""
         return {}
-
-
-def _independent(
-    model: RBM, clamped: Clamped, n_chains: int, n_draws: int, seed: int, device: str, progress: bool
-) -> np.ndarray:
-    """Exact draws of the free units: one sum over states for each distinct row of clamped values."""
-    dtype = model.visible.state_dtype(model.dtype)
-    states = np.empty((n_chains, n_draws, len(clamped.free)), dtype)
-    conditionals = clamped.conditionals(model, n_chains)
-    with progress_bar(len(conditionals), "exact draws", progress and len(conditionals) > 1) as bar:
-        for k, (one, chains) in enumerate(conditionals):
-            own_seed = seed if not clamped.held.size else rng.derive(seed, k)
-            draws = exact.sample(one, len(chains) * n_draws, own_seed, device, progress and len(conditionals) == 1)
-            states[chains] = draws.reshape(len(chains), n_draws, -1)
-            bar.update(1)
-    return states

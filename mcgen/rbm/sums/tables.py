@@ -223,6 +223,6 @@ def _sums(numbers: np.ndarray) -> np.ndarray:
 
 
 def _pairs(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """E^log_weights as mantissas and exponents, whatever their size."""
+    """The numbers e^log_weights as mantissas and exponents, whatever their size."""
     powers = np.rint(log_weights / LN2)
     return np.exp(log_weights - powers * LN2), powers.astype(np.int64)

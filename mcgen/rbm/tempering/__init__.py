@@ -23,8 +23,8 @@ trajectory     models stored during training, the last of which is the model. Th
 References
 ----------
 Geyer, Computing Science and Statistics 23, 156 (1991). Hukushima & Nemoto, J. Phys. Soc. Japan 65, 1604 (1996).
-Desjardins, Courville, Bengio, Vincent & Delalleau, AISTATS (2010): temperatures of RBMs. Bereux, Decelle, Furtlehner &
-Seoane, ICLR (2025), arXiv:2405.15376: trajectories.
+Desjardins, Courville, Bengio, Vincent & Delalleau, AISTATS (2010): temperatures of RBMs. Bereux, Decelle, Furtlehner,
+Rosset & Seoane, ICLR (2025), arXiv:2405.15376: trajectories.
 """
 
 from mcgen.rbm.tempering.chains import Exchange, TemperingChains

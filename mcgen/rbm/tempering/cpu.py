@@ -6,9 +6,11 @@ from numba import prange
 from mcgen import _cpu, _products
 from mcgen._vectors import wide_vectors
 from mcgen.rbm.units import rows
-from mcgen.rbm.units.rows import ROWS_PER_BLOCK
 
 units = _cpu.formulas("mcgen.rbm.units.formulas")
+
+# Chains that one thread takes together: enough that the product is quick, few enough that all threads have work.
+CHAINS_PER_BLOCK = 64
 
 
 @_cpu.helper
@@ -61,7 +63,7 @@ def swap_log_ratios(
         Of the hidden units.
     """
     n_chains, n_visible = visible.shape[1:]
-    n_blocks = (n_chains + ROWS_PER_BLOCK - 1) // ROWS_PER_BLOCK
+    n_blocks = (n_chains + CHAINS_PER_BLOCK - 1) // CHAINS_PER_BLOCK
     n_hidden = weights.shape[2]
     n_panels, width = _products.panels(n_hidden, weights), _products.panel_columns(weights)
     packed = _products.aligned(weights.shape[0] * n_panels, n_visible, width, weights)
@@ -70,8 +72,8 @@ def swap_log_ratios(
         _products.pack(packed[own], weights[own // n_panels], own % n_panels)
     for piece in prange(pairs.shape[0] * n_blocks):
         pair = np.int64(piece) // n_blocks
-        first = np.int64(piece) % n_blocks * ROWS_PER_BLOCK
-        end = min(first + ROWS_PER_BLOCK, n_chains)
+        first = np.int64(piece) % n_blocks * CHAINS_PER_BLOCK
+        end = min(first + CHAINS_PER_BLOCK, n_chains)
         padded = _products.padded_rows(end - first)
         states = _products.aligned(1, padded, n_visible, weights)[0]
         products = _products.aligned(1, padded, _products.padded_columns(n_hidden, weights), weights)[0]

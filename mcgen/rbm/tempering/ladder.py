@@ -230,7 +230,7 @@ def adapted_trajectory(
 
     References
     ----------
-    Bereux, Decelle, Furtlehner & Seoane, ICLR (2025), arXiv:2405.15376.
+    Bereux, Decelle, Furtlehner, Rosset & Seoane, ICLR (2025), arXiv:2405.15376.
 
     Examples
     --------

@@ -41,8 +41,8 @@ def reconstruction_error(model: RBM, rows: np.ndarray, weights: np.ndarray, devi
     return float(weights @ np.mean((rows - image) ** 2, axis=1))
 
 
-class Cheap:
-    """Columns that cost no more than a pass through some thousand rows."""
+class ColumnsOfRows:
+    """Columns that are means over at most MOST_ROWS rows of data, and over the chains: after every epoch."""
 
     def __init__(self, v: np.ndarray, row_weights: np.ndarray, validation: np.ndarray | None, device: str):
         self.rows, self.row_weights = some_rows(v, row_weights)
@@ -74,7 +74,7 @@ class Cheap:
         }
 
 
-class Evaluator:
+class ExactColumns:
     """The exact columns of the history; decides once whether the model is small enough for them."""
 
     def __init__(self, model: RBM, v: np.ndarray, row_weights: np.ndarray, truth: np.ndarray | None, device: str):

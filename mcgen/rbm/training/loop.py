@@ -17,7 +17,7 @@ from mcgen.rbm.gradient import Gradient, Phases, difference_of_phases, phase_of_
 from mcgen.rbm.model import RBM
 from mcgen.rbm.sampling import DEFAULT_LADDER
 from mcgen.rbm.training.ascent import Ascent, Penalties, SlidingMeans, centred, limited
-from mcgen.rbm.training.columns import Cheap, Evaluator
+from mcgen.rbm.training.columns import ColumnsOfRows, ExactColumns
 from mcgen.rbm.training.natural import (
     check_exact,
     check_sampled,
@@ -33,6 +33,7 @@ from mcgen.rbm.training.truth import checked_truth
 from mcgen.rbm.training.watching import PLAIN_CHAINS, Watching
 
 OPTIMIZERS = ("adam", "sgd", "natural")
+# What is added to the diagonal of the Fisher information by default: more where it is estimated from few chains.
 EXACT_DAMPING, SAMPLED_DAMPING = 0.01, 0.1
 # Arguments that are too large for the settings.
 ARRAYS = ("model", "v", "validation", "truth", "row_weights")
@@ -230,8 +231,8 @@ def train(
     ----------
     Hinton, Neural Comput. 14, 1771 (2002) for CD; Tieleman, ICML (2008) for PCD; Carbone, Hua, Coste & Vanden-Eijnden,
     NeurIPS (2023) for weights; Desjardins, Courville, Bengio, Vincent & Delalleau, AISTATS (2010) for tempering;
-    Bereux, Decelle, Furtlehner & Seoane, ICLR (2025) for trajectories; Hjorth-Jensen (2025), "Positive and negative
-    phases".
+    Bereux, Decelle, Furtlehner, Rosset & Seoane, ICLR (2025) for trajectories; Hjorth-Jensen (2025), "Positive and
+    negative phases".
 
     Examples
     --------
@@ -300,8 +301,8 @@ def train(
 
     n_batches = math.ceil(len(v) / batch_size)
     checks.integer("epochs * batches", epochs * n_batches, 1, rng.LARGEST_WORD)
-    cheap = Cheap(v, weights, validation, device)
-    evaluator = Evaluator(model, v, weights, truth, device)
+    of_rows = ColumnsOfRows(v, weights, validation, device)
+    exact_columns = ExactColumns(model, v, weights, truth, device)
     negative = negative_phase_named(negative_phase, model, v, n_chains, ladder, seed, device, world)
     ascent = Ascent(model, step_rule, penalties)
     seed_of_watch = rng.derive(seed, 1)
@@ -380,9 +381,9 @@ def train(
                     negative.advance(model, v, watching.gibbs_steps)
                 negative.epoch_ends(model)
                 row = {"epoch": epoch + 1, "learning_rate": rate}
-                row |= evaluator.columns(model, evaluate or stopping.judges)
+                row |= exact_columns.columns(model, evaluate or stopping.judges)
                 row |= watching.columns(model, evaluate)
-                row |= cheap.columns(model, negative.visible, negative.weights, row)
+                row |= of_rows.columns(model, negative.visible, negative.weights, row)
                 history.append(row)
                 world.check_agreement(model.parameters)
                 if keep_every is not None and ((epoch + 1) % keep_every == 0 or epoch + 1 == epochs):

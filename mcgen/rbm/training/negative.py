@@ -181,7 +181,7 @@ class Trajectory:
 
     References
     ----------
-    Bereux, Decelle, Furtlehner & Seoane, ICLR (2025), arXiv:2405.15376.
+    Bereux, Decelle, Furtlehner, Rosset & Seoane, ICLR (2025), arXiv:2405.15376.
     """
 
     weights = None

@@ -45,6 +45,7 @@ class WeightedChains:
     model : RBM
         The present one.
     n_resampled : int
+        How often the chains of a group were drawn anew.
 
     References
     ----------

@@ -9,10 +9,6 @@ from mcgen.rbm.units.formulas import TWO_LEVEL
 rng = _cpu.formulas("mcgen.rng.formulas")
 units = _cpu.formulas("mcgen.rbm.units.formulas")
 
-# Rows of one matrix product by BLAS: enough to be quick, few enough that a minibatch feeds several threads. The same
-# for any number of threads, because the rounding of such a product depends on its shape.
-ROWS_PER_BLOCK = 64
-
 
 @_cpu.helper
 def words_for(n_entries):
