@@ -39,7 +39,7 @@ from mcgen import checks, enumeration, ising, rbm, report, rng, stats
 from mcgen.errors import StatisticsWarning
 from mcgen.progress import progress, until_interrupted
 from mcgen.rbm.evaluation import exact_mode_balance, mode_balance
-from mcgen.results.groups import Group
+from mcgen.results.tables import open_table
 
 FULL = {"shape": [3, 4], "temperatures": [1.0, 1.5, 2.0, 2.269, 2.5, 3.0, 4.0], "chains": 128, "draws": 4000}
 QUICK = {"shape": [2, 3], "temperatures": [1.5, 3.0], "chains": 64, "draws": 2000}
@@ -197,13 +197,15 @@ def save(arguments: argparse.Namespace, machines: list[Machine], status: str) ->
     """Models by temperature, and a group of numbers for each sampler."""
     with command.new_file(arguments.output, vars(arguments), status) as file:
         scale = {"temperature": np.array([one.temperature for one in machines])}
-        group = Group(file, "models", "temperature")
+        group = open_table(file, "models", "temperature", "trained models, and their divergence from the truth in nats")
         command.add_parameters(group, [one.model for one in machines])
         group.add("kl_divergence", (), [one.kl_divergence for one in machines])
         group.add("below_exact", (), [one.below for one in machines])
         group.close(scale)
         for k, method in enumerate(METHODS):
-            group = Group(file, method, "temperature")
+            group = open_table(
+                file, method, "temperature", f"autocorrelation times of {method} in sweeps, and weights of modes"
+            )
             mine = [machine.found[k] for machine in machines]
             for number, name in enumerate(OBSERVABLES):
                 command.add_estimates(group, f"time_{name}", [one.times[number] for one in mine])

@@ -4,9 +4,6 @@ import pytest
 
 from mcgen import results
 
-# Whose tables have no attribute `kind` yet.
-UNKNOWN = {"compare_rbm_samplers.h5"}
-
 
 @pytest.fixture(autouse=True)
 def files_of_studies_are_as_the_schema_says(request):
@@ -17,5 +14,4 @@ def files_of_studies_are_as_the_schema_says(request):
     folder = request.getfixturevalue("tmp_path")
     yield
     for path in sorted(folder.rglob("*.h5")):
-        if path.name not in UNKNOWN:
-            assert results.check(path).deviations == (), path
+        assert results.check(path).deviations == (), path
