@@ -7,7 +7,7 @@ import pytest
 from chi_square import combined
 from scipy.stats import chi2
 
-from mcgen import ising
+from mcgen import ising, stats
 from mcgen.ising.bit_sliced import formulas, walkers
 from mcgen.ising.bit_sliced.layout import layout, obstacle
 
@@ -45,6 +45,13 @@ def test_draws_have_the_exact_distribution(name, method):
     lattice, temperature = SYSTEMS[name]
     p = ising.exact.probabilities(lattice, temperature)
     assert 1e-3 < combined(draw(lattice, temperature, method), p, SEEDS) < 1 - 1e-3
+
+
+def test_flips_at_almost_no_cost_are_made_as_often_as_their_ways_back():
+    """At a temperature at which the cost of a flip cannot be told from 0 by a random word of 32 bits."""
+    run = ising.sample(ising.Ising((8, 8)), 1e12, n_chains=4096, n_draws=1, burn_in=100, kernel="bit-sliced", seed=1)
+    energy = stats.mean(run.energy)
+    assert abs(energy.value) < 4 * energy.error < 1.0
 
 
 @pytest.mark.parametrize("method", ["metropolis", "heatbath"])

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from mcgen import parallel, rng
-from mcgen.formulas import metropolis_acceptance, sigmoid
+from mcgen.formulas import exp_negative, sigmoid
 from mcgen.ising.bit_sliced.formulas import DIGITS, VECTORS_AT_ONCE
 from mcgen.ising.bit_sliced.layout import HALVES, WORDS, layout
 from mcgen.ising.lattice import Ising
@@ -42,7 +42,8 @@ def class_probabilities(method: str, strength: float, temperature: float) -> lis
     """
     costs = [4.0 * m * strength / temperature for m in (1, 2, 3)]
     if method == "metropolis":
-        return [float(metropolis_acceptance(cost)) for cost in costs]
+        # Not `metropolis_acceptance`, which is 1/2 for a cost that cannot be told from 0: here the way back is certain.
+        return [float(exp_negative(-cost)) for cost in costs]
     return [float(sigmoid(-cost)) for cost in costs]
 
 
