@@ -53,6 +53,8 @@ class Ising:
     ):
         if isinstance(shape, int | np.integer):
             shape = (shape,)
+        if not isinstance(shape, Sequence | np.ndarray):
+            raise InputError(f"shape={shape!r} is no list of lengths; give one for each axis, for example (4, 4)")
         self.shape = tuple(checks.integer("shape", length, 1) for length in shape)
         if not self.shape:
             raise InputError("shape=() has no axis; give at least one length, for example (4, 4)")
@@ -78,6 +80,8 @@ class Ising:
     def _one_for_each_axis(self, periodic: bool | Sequence[bool]) -> tuple[bool, ...]:
         if isinstance(periodic, bool | np.bool_):
             return (bool(periodic),) * self.n_dims
+        if not isinstance(periodic, Sequence | np.ndarray):
+            raise InputError(f"periodic={periodic!r} is no truth value; give True, False or one of them for each axis")
         flags = tuple(bool(flag) for flag in periodic)
         if len(flags) != self.n_dims:
             raise InputError(

@@ -62,6 +62,9 @@ def same_lattice(one: Ising | None, other: Ising) -> bool:
 
 def draws_of(run: object, lattice: Ising) -> np.ndarray:
     """The states of a run, or an array of states, as int8 (n_chains, n_draws, *lattice.shape); rows are one chain."""
+    n_energies = np.size(getattr(run, "energy", ()))
+    if n_energies and not np.size(getattr(run, "states", run)):
+        raise InputError(f"the run has kept energies of {n_energies} draws but no states; draw with keep_states=True")
     if same_lattice(getattr(run, "lattice", None), lattice):  # an Ising run holds spins: no second look at billions
         return run.states
     states = spins(getattr(run, "states", run), lattice)

@@ -50,6 +50,18 @@ CASES = {
     "no axis": (lambda: ising.Ising(()), "shape=.* has no axis; give"),
     "empty axis": (lambda: ising.Ising((4, 0)), "shape=0 is too small; give an integer of at least 1"),
     "real shape": (lambda: ising.Ising((4.5,)), "shape=4.5 is not an integer"),
+    "shape that is no list": (lambda: ising.Ising(4.5), r"shape=4.5 is no list of lengths; give one.*\(4, 4\)"),
+    "boundaries that are none": (lambda: ising.Ising((2, 2), periodic=None), "periodic=None is no truth value; give"),
+    "correlations without states": (
+        lambda: observables.correlations(ising.sample(LATTICE, 2.0, 2, 3, keep_states=False), LATTICE),
+        "kept energies of 6 draws but no states; draw with keep_states=True",
+    ),
+    "correlation length without states": (
+        lambda: observables.correlation_length(
+            ising.sample(ising.Ising((4, 4)), 2.0, 2, 3, keep_states=False), ising.Ising((4, 4))
+        ),
+        "no states; draw with keep_states=True",
+    ),
     "self bond": (lambda: ising.Ising((1, 4)), "axis 0 has length 1 and is periodic.*periodic=False"),
     "couplings of another shape": (
         lambda: ising.Ising((2, 3), coupling=np.ones((2, 3))),
