@@ -116,6 +116,6 @@ def warn_of_disagreement(diagnosis: Diagnosis, shape: tuple[int, int], name: str
         f"the chains disagree on the {name} (split R-hat {diagnosis.split_r_hat:.3g}, and above {LARGEST_R_HAT:g} the "
         "mean and its error cannot be trusted): run longer chains, or use a sampler that leaves modes (tempering, say)",
         StatisticsWarning,
-        stacklevel=stacklevel + 1,
+        stacklevel=stacklevel,
     )
     return False

@@ -1,5 +1,6 @@
 """Split R-hat, and whether the start of chains is forgotten."""
 
+import inspect
 import itertools
 import math
 import warnings
@@ -145,6 +146,18 @@ def test_drifts_are_found_and_gone_when_discarded(shape, sign, discards):
         n_usual += result.n_draws_to_discard in discards
     assert n_found >= 16
     assert n_usual >= n_found - 2
+
+
+def test_the_warning_of_disagreement_shows_the_line_of_the_caller():
+    chains = autoregression(0.0, (4, 64), 23) + np.array([[0], [0], [9], [9]])
+
+    def caller():
+        stats.warn_of_disagreement(stats.diagnose(chains), chains.shape, "energy")
+        return inspect.currentframe().f_lineno - 1
+
+    with pytest.warns(StatisticsWarning, match="the chains disagree on the energy") as caught:
+        line = caller()
+    assert (caught[0].filename, caught[0].lineno) == (__file__, line)
 
 
 def test_a_drift_without_end_discards_all_draws():

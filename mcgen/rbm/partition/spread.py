@@ -73,7 +73,7 @@ def spread(influences: np.ndarray, sampling: Sampling, name: str, stacklevel: in
     n_chains = len(influences)
     error = scatter(influences.sum(axis=1))
     if stats.warn_of_short_burn_in(influences, sampling.thin, name, stacklevel + 1).enough:
-        stats.warn_of_disagreement(stats.diagnose(influences), influences.shape, name, stacklevel)
+        stats.warn_of_disagreement(stats.diagnose(influences), influences.shape, name, stacklevel + 1)
     independent = math.sqrt(influences.size) * float(influences.std())
     effective = influences.size * (independent / error) ** 2 if error > 0 else math.nan
     return Spread(error, effective, float(stdtrit(n_chains - 1, 1 - TAIL)))

@@ -90,5 +90,5 @@ def warn_of_bad_draws(run: Samples, different: bool = False, stacklevel: int = 2
         if different:
             continue
         diagnosis = run.diagnostics[name.replace(" ", "_")]
-        if not stats.warn_of_disagreement(diagnosis, series.shape, name, stacklevel=stacklevel):
+        if not stats.warn_of_disagreement(diagnosis, series.shape, name, stacklevel=stacklevel + 1):
             return
