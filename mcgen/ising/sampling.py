@@ -20,7 +20,7 @@ METHODS = (*MOVES, "tempering", "exact")
 
 # A kernel call is cut to this: long enough to hide its start, short enough for progress and Ctrl-C.
 SECONDS_PER_CALL = 0.2
-# States of one block of draws, unless a single draw is larger.
+# States of one block of draws, or, where they are not kept, energies and magnetisations; a single draw may be larger.
 BYTES_PER_BLOCK = 1 << 26
 
 
@@ -253,7 +253,7 @@ def stream(
     resume: dict | None = None,
     world: World = ALONE,
 ) -> Blocks[Samples | list[Samples]]:
-    """Draw the states that `sample` draws, in blocks of at most 64 MB, for runs that do not fit into memory.
+    """Draw the states that `sample` draws, in blocks of at most 64 MB of states, for runs that do not fit into memory.
 
     A single draw of all chains is never divided; method="exact" draws everything in one block.
 
@@ -325,7 +325,8 @@ def stream(
     sites = len(temperatures) * n_chains * lattice.n_sites
     per_call = SECONDS_PER_CALL * walkers.updates_per_second * numba.get_num_threads()
     sweeps_at_once = max(1, int(per_call / sites))
-    draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // (sites if keep_states else 16)))
+    bytes_per_draw = len(temperatures) * n_chains * (lattice.n_sites if keep_states else 16)
+    draws_at_once = max(1, min(sweeps_at_once // thin, BYTES_PER_BLOCK // bytes_per_draw))
     if method == "exact":
         draws_at_once = n_draws
     sweeps_at_once, draws_at_once = part.replicas.from_first((sweeps_at_once, draws_at_once))  # they go in step

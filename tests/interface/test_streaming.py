@@ -339,6 +339,12 @@ sys.stdin.readline()
 """
 
 
+def test_blocks_without_states_are_small_for_many_chains_too(monkeypatch):
+    monkeypatch.setattr(sampling, "BYTES_PER_BLOCK", 16 * 100 * 10)
+    blocks = ising.stream(LATTICE, 2.0, n_chains=100, n_draws=25, thin=1, burn_in=0, keep_states=False)
+    assert [block.energy.shape for block in blocks] == [(100, 10), (100, 10), (100, 5)]
+
+
 @pytest.mark.parametrize("method", ["metropolis", "tempering"])
 @pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")
 def test_another_process_reads_whole_blocks_of_a_growing_file(method, tmp_path, monkeypatch):
