@@ -416,8 +416,8 @@ def kaufman(lattice: Ising, temperature: float) -> TorusThermodynamics:
     reason = obstacle(lattice)
     if reason:
         raise InputError(
-            f"{lattice!r} has no closed form here: {reason}; use the sums over all states for at most 24 sites, "
-            "or ising.sample for estimates with error bars"
+            f"{lattice!r} has no closed form here: {reason}; use ising.exact.thermodynamics, which takes the transfer "
+            "matrix or sums over all states, or ising.sample for estimates with error bars"
         )
     return closed_form(lattice.shape, [float(axis.flat[0]) for axis in lattice.coupling], temperature)
 
