@@ -14,7 +14,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Besides the formulas: what kernels are built with.
 OTHER_SOURCES = (
-    *("rng/purpose.py", "rbm/units/fields.py", "rbm/units/rows.py", "vae/panels.py"),
+    *("rng/purpose.py", "ising/exact/transfer/runs.py", "rbm/units/fields.py", "rbm/units/rows.py", "vae/panels.py"),
     *("_cpu.py", "_lanes.py", "_products.py", "_vectors.py"),
 )
 

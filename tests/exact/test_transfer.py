@@ -12,6 +12,7 @@ from scipy import stats
 from mcgen import enumeration, ising
 from mcgen.errors import InputError, SizeError
 from mcgen.ising.exact import listing, summation, transfer
+from mcgen.ising.exact.transfer import drawing
 
 CRITICAL = 2 / math.log(1 + math.sqrt(2))
 
@@ -222,8 +223,8 @@ def test_samples_depend_on_the_seed_and_the_draw_alone(monkeypatch):
     assert (transfer.sample(lattice, 1.0, 100, seed=25) == states[:100]).all()
     assert (transfer.sample(lattice, 1.0, 300, seed=26) != states).any()
     for memory in (1, 20_000, 80_000):  # vectors are computed again, in pieces within pieces
-        monkeypatch.setattr(transfer, "SAMPLE_MEMORY", memory)
-        monkeypatch.setattr(transfer, "DRAWS_AT_ONCE", 77)
+        monkeypatch.setattr(drawing, "SAMPLE_MEMORY", memory)
+        monkeypatch.setattr(drawing, "DRAWS_AT_ONCE", 77)
         assert (transfer.sample(lattice, 1.0, 300, seed=25) == states).all()
 
 

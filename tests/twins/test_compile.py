@@ -10,6 +10,7 @@ from mcgen import _cuda, backend, rbm
 from mcgen.ising import cuda as ising_cuda
 from mcgen.ising.bit_sliced import cuda as bit_sliced_cuda
 from mcgen.ising.exact import cuda as exact_cuda
+from mcgen.ising.exact.transfer import cuda as transfer_cuda
 from mcgen.rbm import cuda as rbm_cuda
 from mcgen.rbm.gibbs import cuda as gibbs_cuda
 from mcgen.rbm.metropolis import cuda as metropolis_cuda
@@ -83,11 +84,11 @@ KERNELS = {
     ),
     "state_energies": (exact_cuda.state_energies, (matrix(f64), vector(f64), vector(f64), matrix(f64))),
     "transfer_step": (
-        exact_cuda.transfer_step,
+        transfer_cuda.transfer_step,
         (matrix(f64), matrix(i64), matrix(f64), matrix(i64), *[vector(i64)] * 3, vector(f64), f64, i64),
     ),
     "transfer_moments_step": (
-        exact_cuda.transfer_moments_step,
+        transfer_cuda.transfer_moments_step,
         (
             *[vector(f64), vector(i64), matrix(f64), matrix(f64)] * 2,
             matrix(f64),
