@@ -17,13 +17,14 @@ leaves to the cancellation between modes is gone. M is the length of the "time" 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from mcgen import checks
 from mcgen.errors import InputError
+from mcgen.ising.exact import jets
+from mcgen.ising.exact.jets import Jet
 from mcgen.ising.lattice import Ising
 
 
@@ -47,155 +48,19 @@ NEGLIGIBLE = 1e-17
 # is tiny, U = -T (ln Z)' and C = (ln Z)''.
 
 
-@dataclass(frozen=True)
-class _Jet:
-    """A number, or an array of them, with its first and second derivative."""
-
-    value: float | np.ndarray
-    first: float | np.ndarray = 0.0
-    second: float | np.ndarray = 0.0
-
-    __array_ufunc__ = None  # let an array times a jet be a jet
-
-    def __add__(self, other: "_Jet | float") -> "_Jet":
-        if not isinstance(other, _Jet):
-            return _Jet(self.value + other, self.first, self.second)
-        return _Jet(self.value + other.value, self.first + other.first, self.second + other.second)
-
-    def __mul__(self, other: "_Jet | float | np.ndarray") -> "_Jet":
-        if not isinstance(other, _Jet):
-            return _Jet(self.value * other, self.first * other, self.second * other)
-        return _Jet(
-            self.value * other.value,
-            self.first * other.value + self.value * other.first,
-            self.second * other.value + 2 * self.first * other.first + self.value * other.second,
-        )
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def __neg__(self) -> "_Jet":
-        return self * -1.0
-
-    def __sub__(self, other: "_Jet") -> "_Jet":
-        return self + -other
-
-    def __truediv__(self, other: "_Jet") -> "_Jet":
-        value = self.value / other.value
-        first = (self.first - value * other.first) / other.value
-        second = (self.second - 2 * first * other.first - value * other.second) / other.value
-        return _Jet(value, first, second)
-
-    def through(self, value: float, slope: float, curvature: float) -> "_Jet":
-        """f(self), from f, f' and f'' at the value."""
-        return _Jet(value, slope * self.first, slope * self.second + curvature * self.first**2)
-
-    def part(self, indices: slice) -> "_Jet":
-        return _Jet(self.value[indices], self.first[indices], self.second[indices])
-
-    def sum(self, weights: np.ndarray) -> "_Jet":
-        return _Jet(*(math.fsum(weights * part) for part in (self.value, self.first, self.second)))
-
-
-def _log(x: _Jet) -> _Jet:
-    return x.through(np.log(x.value), 1 / x.value, -1 / x.value**2)
-
-
-def _log1p(x: _Jet) -> _Jet:
-    return x.through(np.log1p(x.value), 1 / (1 + x.value), -1 / (1 + x.value) ** 2)
-
-
-def _log_one_plus_exp(x: _Jet) -> _Jet:
-    """ln(1 + e^x) for x < 0, as a function of x."""
-    p = np.exp(x.value)
-    return x.through(np.log1p(p), p / (1 + p), p / (1 + p) ** 2)
-
-
-def _log_one_minus_exp(x: _Jet) -> _Jet:
-    """ln(1 - e^x) for x < 0, as a function of x."""
-    p, rest = np.exp(x.value), -np.expm1(x.value)
-    value = np.where(p < 0.5, np.log1p(-np.minimum(p, 0.5)), np.log(rest))
-    return x.through(value, -p / rest, -p / rest**2)
-
-
-def _log_cosh(x: _Jet) -> _Jet:
-    size = np.abs(x.value)
-    value = np.log1p(2 * np.sinh(size / 2) ** 2) if size < 1 else size + np.log1p(np.exp(-2 * size)) - math.log(2)
-    tanh = np.tanh(x.value)
-    sech2 = (2 * np.exp(-size) / (1 + np.exp(-2 * size))) ** 2
-    return x.through(value, tanh, sech2)
-
-
-def _log_cosh_exp(x: _Jet) -> _Jet:
-    """ln cosh(e^x), as a function of x."""
-    size = np.exp(x.value)
-    outer = _log_cosh(_Jet(size, 1.0, 0.0))
-    slope = size * outer.first
-    return x.through(outer.value, slope, slope + size**2 * outer.second)
-
-
-def _log_tanh_exp(x: _Jet) -> _Jet:
-    """ln tanh(e^x), as a function of x."""
-    double = 2 * np.exp(x.value)
-    if double < 1e-2:
-        value = x.value + np.log1p(-(double**2) / 12 * (1 - double**2 / 10))
-        slope = 1 - double**2 / 6 * (1 - 7 * double**2 / 60)
-        return x.through(value, slope, slope * -(double**2) / 3 * (1 - double**2 / 15))
-    rest = -np.expm1(-double)
-    value = np.log(rest) - np.log1p(np.exp(-double))
-    slope = 2 * double * np.exp(-double) / (rest * (1 + np.exp(-double)))
-    coth = (1 + np.exp(-2 * double)) / -np.expm1(-2 * double)
-    return x.through(value, slope, slope * (1 - double * coth))
-
-
-def _log_atanh_exp(x: _Jet) -> _Jet:
-    """ln atanh(e^x) for x < 0, as a function of x."""
-    r = np.exp(x.value)
-    rest = -np.expm1(2 * x.value)
-    series = r**2 * (1 / 3 + r**2 * (1 / 5 + r**2 * (1 / 7 + r**2 * (1 / 9 + r**2 / 11))))
-    large = np.maximum(r, 0.05)
-    # atanh r = -1/2 ln tanh(-x/2) keeps its digits where r is close to 1.
-    excess = np.where(r < 0.05, series, -0.5 * np.log(np.tanh(-np.minimum(x.value, -1e-300) / 2)) / large - 1)
-    ratio = rest * (1 + excess)  # (1 - r^2) atanh(r)/r
-    return x.through(x.value + np.log1p(excess), 1 / ratio, (excess + r**2 * (1 + excess)) / ratio**2)
-
-
-def _log_add(x: _Jet, y: _Jet) -> _Jet:
-    """ln(e^x + e^y), with the second derivative as a variance: no large numbers are subtracted."""
-    large, small = (x, y) if x.value >= y.value else (y, x)
-    odds = np.exp(small.value - large.value)
-    p = odds / (1 + odds)
-    first = small.first - large.first
-    return _Jet(
-        large.value + np.log1p(odds),
-        large.first + p * first,
-        large.second + p * (small.second - large.second) + p * first**2 / (1 + odds),
-    )
-
-
-def _log_sum(x: _Jet, weights: np.ndarray) -> _Jet:
-    """ln sum_i weights_i e^{x_i}."""
-    largest = np.max(x.value)
-    terms = weights * np.exp(x.value - largest)
-    total = math.fsum(terms)
-    p = terms / total
-    mean = math.fsum(p * x.first)
-    return _Jet(largest + math.log(total), mean, math.fsum(p * x.second) + math.fsum(p * (x.first - mean) ** 2))
-
-
 class _Letter(NamedTuple):
     """One of the numbers a, b between 0 and 1, with what is left to 1 and the logarithm, each to all digits."""
 
-    itself: _Jet
-    rest: _Jet
-    log: _Jet
+    itself: Jet
+    rest: Jet
+    log: Jet
 
 
 def _boltzmann(k: float) -> _Letter:
     """e^{-2k}."""
     y = math.exp(-2 * k)
-    itself = _Jet(y, -2 * k * y, 4 * k**2 * y)
-    return _Letter(itself, _Jet(-math.expm1(-2 * k), -itself.first, -itself.second), _Jet(-2 * k, -2 * k, 0.0))
+    itself = Jet(y, -2 * k * y, 4 * k**2 * y)
+    return _Letter(itself, Jet(-math.expm1(-2 * k), -itself.first, -itself.second), Jet(-2 * k, -2 * k, 0.0))
 
 
 def _hyperbolic(k: float) -> _Letter:
@@ -203,21 +68,21 @@ def _hyperbolic(k: float) -> _Letter:
     y = math.exp(-2 * k)
     v = math.tanh(k)
     sech2 = 4 * y / (1 + y) ** 2
-    itself = _Jet(v, k * sech2, -2 * k**2 * v * sech2)
+    itself = Jet(v, k * sech2, -2 * k**2 * v * sech2)
     slope = 4 * k * y / -math.expm1(-4 * k)  # 2k / sinh 2k
     curvature = -slope * 2 * k * (1 + y**2) / -math.expm1(-4 * k)
-    log = _Jet(math.log(v) if k < 0.5 else -2 * math.atanh(y), slope, curvature)
-    return _Letter(itself, _Jet(2 * y / (1 + y), -itself.first, -itself.second), log)
+    log = Jet(math.log(v) if k < 0.5 else -2 * math.atanh(y), slope, curvature)
+    return _Letter(itself, Jet(2 * y / (1 + y), -itself.first, -itself.second), log)
 
 
 class _Sector(NamedTuple):
     """The logarithms of half the sum and half the difference of the products of 1 + r and of |1 - r|."""
 
-    half_sum: _Jet
-    half_difference: _Jet
+    half_sum: Jet
+    half_difference: Jet
 
 
-def _modes(a: _Letter, b: _Letter, half_angles: np.ndarray, length: int) -> tuple[_Jet, _Jet]:
+def _modes(a: _Letter, b: _Letter, half_angles: np.ndarray, length: int) -> tuple[Jet, Jet]:
     """ln(1 + x_q) and ln r_q at q = 2 half_angles, none of them 0."""
     sin2, cos2 = np.sin(half_angles) ** 2, np.cos(half_angles) ** 2
     # 1 - a - b - a b, which vanishes at the critical temperature, from the small ones of a, b, 1 - a and 1 - b.
@@ -230,48 +95,49 @@ def _modes(a: _Letter, b: _Letter, half_angles: np.ndarray, length: int) -> tupl
     value = 2 * constant.value / (linear.value + root)
     first = (constant.first - linear.first * value) / root
     second = (constant.second - linear.second * value - 2 * first * (linear.first + first)) / root
-    log_excess = _log1p(_Jet(value, first, second) / w)
-    log_b = b.log + _log(a.rest) + _log1p(a.itself)  # of b (1 - a^2), the root of the product of both lambda
-    log_ratio = log_b - _log(w) - log_excess
+    log_excess = jets.log1p(Jet(value, first, second) / w)
+    log_b = b.log + jets.log(a.rest) + jets.log1p(a.itself)  # of b (1 - a^2), the root of the product of both lambda
+    log_ratio = log_b - jets.log(w) - log_excess
     # Where r is close to 1, ln r = -2 asinh(h / 2 sqrt(b (1 - a^2))) has the digits that the difference lacks.
     b_part = np.maximum(np.exp(log_b.value), 1e-300)
     h2 = gap.value**2 + 4 * a.itself.value * b.rest.value * (1 + b.itself.value) * sin2
     near = -np.log1p((h2 + np.sqrt(h2 * (h2 + 4 * b_part))) / (2 * b_part))
-    log_ratio = _Jet(np.where(log_ratio.value < -1, log_ratio.value, near), log_ratio.first, log_ratio.second)
+    log_ratio = Jet(np.where(log_ratio.value < -1, log_ratio.value, near), log_ratio.first, log_ratio.second)
     return log_excess, log_ratio * float(length)
 
 
-def _sector(log_r: _Jet, weights: np.ndarray, log_zero: _Jet | None) -> _Sector:
+def _sector(log_r: Jet, weights: np.ndarray, log_zero: Jet | None) -> _Sector:
     """The modes of odd k, or of even k with the one at k = 0."""
-    log_l = _log_sum(_log_atanh_exp(log_r), weights)  # prod (1 +- r) = prod sqrt(1 - r^2) e^{+-L}, L = sum atanh r
-    log_sum = _log_one_minus_exp(log_r * 2.0).sum(0.5 * weights) + _log_cosh_exp(log_l)
-    log_tanh = _log_tanh_exp(log_l)
+    # prod (1 +- r) = prod sqrt(1 - r^2) e^{+-L}, L = sum atanh r
+    log_l = jets.log_sum(jets.log_atanh_exp(log_r), weights)
+    log_sum = jets.log_one_minus_exp(log_r * 2.0).sum(0.5 * weights) + jets.log_cosh_exp(log_l)
+    log_tanh = jets.log_tanh_exp(log_l)
     if log_zero is None:
         return _Sector(log_sum, log_sum + log_tanh)
     # At k = 0, r may be 1 and L infinite, so its factors 1 +- r are multiplied out.
-    return _Sector(log_sum + _log_add(_Jet(0.0), log_zero + log_tanh), log_sum + _log_add(log_zero, log_tanh))
+    return _Sector(log_sum + jets.log_add(Jet(0.0), log_zero + log_tanh), log_sum + jets.log_add(log_zero, log_tanh))
 
 
-def _log_rings(length: int, copies: int, k: float, frustrated: bool) -> _Jet:
+def _log_rings(length: int, copies: int, k: float, frustrated: bool) -> Jet:
     """Ln Z of separate rings, (2 cosh k)^length +- (2 sinh k)^length each."""
     if k == 0:
-        return _Jet(length * copies * math.log(2))
+        return Jet(length * copies * math.log(2))
     v, y = _hyperbolic(k), _boltzmann(k)
     if v.itself.value < y.itself.value:
         loop = v.log * float(length)
-        ends = _log_one_minus_exp(loop) if frustrated else _log_one_plus_exp(loop)
-        return ((_log_cosh(_Jet(k, k)) + math.log(2)) * float(length) + ends) * float(copies)
-    log_l = _log_atanh_exp(y.log) + math.log(length)
-    bulk = _Jet(k, k) * float(length) + _log_one_minus_exp(y.log * 2.0) * (0.5 * length) + math.log(2)
-    ring = bulk + _log_cosh_exp(log_l)
-    return (ring + _log_tanh_exp(log_l) if frustrated else ring) * float(copies)
+        ends = jets.log_one_minus_exp(loop) if frustrated else jets.log_one_plus_exp(loop)
+        return ((jets.log_cosh(Jet(k, k)) + math.log(2)) * float(length) + ends) * float(copies)
+    log_l = jets.log_atanh_exp(y.log) + math.log(length)
+    bulk = Jet(k, k) * float(length) + jets.log_one_minus_exp(y.log * 2.0) * (0.5 * length) + math.log(2)
+    ring = bulk + jets.log_cosh_exp(log_l)
+    return (ring + jets.log_tanh_exp(log_l) if frustrated else ring) * float(copies)
 
 
 def _log_sinh(x: float) -> float:
     return x + math.log(-math.expm1(-2 * x)) - math.log(2)
 
 
-def _log_torus(shape: tuple[int, int], ks: float, kt: float, frustrated: bool) -> _Jet:
+def _log_torus(shape: tuple[int, int], ks: float, kt: float, frustrated: bool) -> Jet:
     """Ln Z of couplings above 0; `frustrated`: the bonds that close axis 0 have the opposite sign."""
     n, length = shape
     sites = float(n * length)
@@ -282,7 +148,7 @@ def _log_torus(shape: tuple[int, int], ks: float, kt: float, frustrated: bool) -
     weights = np.where(k < n, 2.0, 1.0)
     log_excess, log_r = _modes(a, b, k * (math.pi / (2 * n)), length)
     odd = _sector(log_r.part(slice(0, None, 2)), weights[0::2], None)
-    log_zero = (b.log + _log1p(a.itself) - _log(a.rest)) * float(length)  # ln r at k = 0
+    log_zero = (b.log + jets.log1p(a.itself) - jets.log(a.rest)) * float(length)  # ln r at k = 0
     even = _sector(log_r.part(slice(1, None, 2)), weights[1::2], log_zero)
     # The weights of the two sectors follow from a difference of sums that are larger by the number of sites: the sums
     # are not rounded before they are subtracted.
@@ -290,17 +156,17 @@ def _log_torus(shape: tuple[int, int], ks: float, kt: float, frustrated: bool) -
     half = log_excess.sum(np.where(k % 2 == 1, 0.25, -0.25) * length * weights)
     # The product of all w_q is that of (1 + a^N)^2 for odd k and (1 - a^N)^2 for even k.
     loop = a.log * float(n)
-    plus, minus = _log_one_plus_exp(loop) * float(length), _log_one_minus_exp(loop) * float(length)
+    plus, minus = jets.log_one_plus_exp(loop) * float(length), jets.log_one_minus_exp(loop) * float(length)
     odd_term = odd.half_difference if frustrated else odd.half_sum
     if ordered:
         even_term = even.half_difference if frustrated else even.half_sum
         # Both terms are alike and their first orders cancel: the mean and the difference are each small.
-        mean = mean + (odd_term + even_term) * 0.5 + _log_one_minus_exp(loop * 2.0) * (0.5 * length)
+        mean = mean + (odd_term + even_term) * 0.5 + jets.log_one_minus_exp(loop * 2.0) * (0.5 * length)
         half = half + (odd_term - even_term) * 0.5 + (plus - minus) * 0.5
-        return _Jet(ks + kt, ks + kt) * sites + (mean + _log_cosh(half) + math.log(2))
+        return Jet(ks + kt, ks + kt) * sites + (mean + jets.log_cosh(half) + math.log(2))
     even_term = even.half_sum if frustrated else even.half_difference
-    free = (_log_cosh(_Jet(ks, ks)) + _log_cosh(_Jet(kt, kt)) + math.log(2)) * sites
-    return free + (mean + _log_add(odd_term + plus + half, even_term + minus - half))
+    free = (jets.log_cosh(Jet(ks, ks)) + jets.log_cosh(Jet(kt, kt)) + math.log(2)) * sites
+    return free + (mean + jets.log_add(odd_term + plus + half, even_term + minus - half))
 
 
 def _pair(coupling: float | Sequence[float]) -> tuple[float, float]:
