@@ -12,6 +12,7 @@ import numpy as np
 
 from mcgen import backend, checks
 from mcgen.errors import SizeError
+from mcgen.ising.exact import formulas
 from mcgen.ising.exact.listing import Summary
 from mcgen.ising.lattice import Ising
 from mcgen.long_sums import long_sum, spread
@@ -213,8 +214,7 @@ def merge(temperature: float, references: np.ndarray, sums: np.ndarray, histogra
     """
     reference = references.min()
     shift = references - reference
-    s0, s1, s2 = sums.T
-    shifted = np.stack([s0, s1 + shift * s0, s2 + shift * (2.0 * s1 + shift * s0)], axis=1)
+    shifted = np.stack(formulas.shifted_sums(*sums.T, shift), axis=1)
     scale = np.exp(-shift / temperature)[:, None]
     return State(
         np.array(temperature), np.array(reference), (scale * shifted).sum(axis=0), (scale * histograms).sum(axis=0)

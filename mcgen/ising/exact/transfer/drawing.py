@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mcgen import checks, rng
+from mcgen.ising.exact.transfer import formulas
 from mcgen.ising.exact.transfer.steps import Step, checked, values_of_bits
 from mcgen.ising.exact.transfer.sums import Sweep
 from mcgen.ising.lattice import Ising
@@ -127,17 +128,12 @@ def _draw_step(
     u: np.ndarray,
 ) -> np.ndarray:
     """Draw the spins that leave in a step given the frontier after it, and return the frontier before it."""
-    full = states
-    for position in step.leaving.tolist():
-        low = full & ((1 << position) - 1)
-        full = ((full - low) << 1) | low
+    full = formulas.spread_bits(states, step.leaving)
     if step.leaving.size == 0:
         return full >> 1
     offsets = values_of_bits(step.leaving)
     full = full[:, None] | offsets
-    entries = full & 1
-    for k, position in enumerate(step.neighbor_bits.tolist()):
-        entries |= ((full >> position) & 1) << (k + 1)
+    entries = formulas.step_entry(full, step.neighbor_bits)
     # Logarithms, without a common exponent: the terms of the sum differ by far more than floating point can hold.
     exponent = exponents[full >> 1]
     highest = exponent.max(axis=1, keepdims=True)
