@@ -93,7 +93,7 @@ def _check_sample(arguments: argparse.Namespace) -> None:
 
 def _check_exact(arguments: argparse.Namespace) -> None:
     from mcgen import checks
-    from mcgen.ising.exact.methods import METHODS
+    from mcgen.ising.exact.planning import METHODS
 
     _read_lattice(arguments)
     checks.choice("method", arguments.method, ("auto", *METHODS))
@@ -105,7 +105,7 @@ def _sample(arguments: argparse.Namespace) -> int:
     lattice, temperatures = _read_lattice(arguments)
     settings = _settings(arguments)
     world = parallel.world()
-    if ising.sampling.shares_replicas(lattice, **_shape_of(settings), world=world):
+    if ising.shares.shares_replicas(lattice, **_shape_of(settings), world=world):
         settings |= {"world": world, "progress": world.rank == 0}
         if world.rank:
             return _draw_along(lattice, temperatures, arguments.seed, settings, world)
@@ -200,7 +200,7 @@ def _sample_in_parts(arguments: argparse.Namespace, lattice, temperatures: list[
                 draw(file, ising.stream(lattice, temperature, seed=seed, **own, resume=file.state))
             finish_together(file, column)
 
-    together = ising.sampling.chains_per_share(lattice, **_shape_of(settings))
+    together = ising.shares.chains_per_share(lattice, **_shape_of(settings))
     remembered, n_temperatures = configuration(arguments), len(temperatures)
     status = draw_in_parts(arguments, remembered, world, n_temperatures, together, draw_part, divided=not is_tempering)
     if world.rank == 0 and status == 0:

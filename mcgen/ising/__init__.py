@@ -2,6 +2,7 @@
 
 from mcgen.ising import exact
 from mcgen.ising.lattice import Ising
-from mcgen.ising.sampling import Samples, chains_of_rank, sample, stream
+from mcgen.ising.sampling import Samples, sample, stream
+from mcgen.ising.shares import chains_of_rank
 
 __all__ = ["Ising", "Samples", "chains_of_rank", "exact", "sample", "stream"]

@@ -146,8 +146,8 @@ def importance_estimate(
     standard error is that of the logarithm of a mean, sqrt((k <w^2> / <w>^2 - k) / (k (k - 1))) to leading order, and
     infinite for one draw. Neither can be trusted where the effective sample size is a few draws: q then misses parts of
     the posterior, and the value is too low. Nor does the error know of parts of the posterior that no draw has met, as
-    when q is narrower: over test images of a VAE with two latents the mean was too low by three of its errors (19.773(4)
-    for -log p, exactly 19.759). Where there are three latents or fewer, `log_likelihood_exact` tells.
+    when q is narrower: over test images of a VAE with two latents the mean of log p was too low by three of its errors
+    (-19.773(4), exactly -19.759). Where there are three latents or fewer, `log_likelihood_exact` tells.
 
     Parameters
     ----------

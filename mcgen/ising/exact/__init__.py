@@ -8,15 +8,8 @@ what is known of every single state, `infinite` the infinite square lattice.
 from mcgen.ising.exact.counting import from_density_of_states
 from mcgen.ising.exact.infinite import critical_temperature, onsager
 from mcgen.ising.exact.listing import averages, probabilities, state_energies, state_magnetizations
-from mcgen.ising.exact.methods import (
-    Plan,
-    Thermodynamics,
-    choose_method,
-    density_of_states,
-    log_partition,
-    plans,
-    thermodynamics,
-)
+from mcgen.ising.exact.methods import Thermodynamics, density_of_states, log_partition, thermodynamics
+from mcgen.ising.exact.planning import Plan, choose_method, plans
 from mcgen.ising.exact.torus import closed_form
 from mcgen.ising.exact.transfer import magnetization_distribution, sample
 
