@@ -80,7 +80,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--images", nargs="+", default=[], metavar="PATH", help="for learning: TRAIN [[VALIDATION] TEST]"
     )
     parser.add_argument("--output", default=None, help="JSON file to write; parts in it that are not measured are kept")
-    parser.add_argument("--show", default=None, metavar="FILE", help="print the table of a JSON file; measure nothing")
+    parser.add_argument(
+        "--show", default=None, metavar="FILE", help="print the table of a JSON file, of the parts; measure nothing"
+    )
     arguments = parser.parse_args(argv)
     if arguments.device != "cpu":
         if arguments.parts == USUAL:
@@ -126,12 +128,13 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print the table, write the JSON: for each part the machine and the rows."""
     arguments = parse(argv)
     if arguments.show:
-        print("\n".join(table.lines(json.loads(Path(arguments.show).read_text()))))
+        record = json.loads(Path(arguments.show).read_text())
+        print("\n".join(table.lines({part: record[part] for part in arguments.parts if part in record})))
         return 0
     output = Path(arguments.output) if arguments.output else None
     record = json.loads(output.read_text()) if output and output.exists() else {}
     where = machine(arguments.device)
-    print(f"{table.heading(where)}\n{table.HEADER}")
+    print(table.heading(where, where["libraries"]))
     for part in arguments.parts:
         rows = []
         for row in PARTS[part](arguments):

@@ -164,7 +164,9 @@ def checked_dtype(dtype: object) -> np.dtype:
     except TypeError:
         found = None
     if found not in (np.float32, np.float64):
-        raise InputError(f"dtype={dtype} is not a precision of networks; give float32 or float64")
+        raise InputError(
+            f"dtype={getattr(dtype, '__name__', dtype)} is not a precision of networks; give float32 or float64"
+        )
     return found
 
 

@@ -1,8 +1,11 @@
 """The table: a line for each piece of work, and above it what it was measured on."""
 
+import itertools
 import math
 from collections.abc import Iterator
 
+# What a machine is known by.
+PLACE = ("date", "processor", "instructions", "threads", "device")
 UNITS = ("s", "ms", "us", "ns", "ps")
 HEADER = f"{'work':57} {'mcgen':>7} {'of limit':>9}  {'limit':16} times of peers over that of mcgen"
 
@@ -17,21 +20,22 @@ def line(row: dict) -> str:
     return f"{row['work']:57} {duration(row['seconds']):>7} {fraction:>9}  {row.get('limit', ''):16} {peers}".rstrip()
 
 
-def heading(machine: dict) -> str:
-    """What a part was measured on."""
-    libraries = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
+def heading(machine: dict, libraries: dict[str, str]) -> str:
+    """What parts were measured on, with the versions of all libraries that they used."""
     where = f"{machine['processor']} ({machine['instructions']}), {machine['threads']} threads"
-    return f"{machine['date']}; {where}; device {machine['device']}\n{libraries}"
+    versions = ", ".join(f"{name} {version}" for name, version in libraries.items())
+    return f"{machine['date']}; {where}; device {machine['device']}\n{versions}\n{HEADER}"
 
 
 def lines(record: dict) -> Iterator[str]:
-    """All of a record that was written; machines where they change."""
-    last = None
-    for part in record.values():
-        if heading(part["machine"]) != last:
-            last = heading(part["machine"])
-            yield from (*last.split("\n"), HEADER)
-        yield from map(line, part["results"])
+    """All parts of a record that was written, below the machine and the day that each was measured on."""
+    shown = [part for part in record.values() if part["results"]]
+    for place, together in itertools.groupby(shown, key=lambda part: [part["machine"][name] for name in PLACE]):
+        parts = list(together)
+        libraries = {name: version for part in parts for name, version in part["machine"]["libraries"].items()}
+        yield heading(dict(zip(PLACE, place, strict=True)), libraries)
+        for part in parts:
+            yield from map(line, part["results"])
 
 
 def duration(seconds: float) -> str:

@@ -171,7 +171,7 @@ def test_steps_in_place_are_the_same_steps(rule, dtype):
         (lambda: vae.Network((5,), [vae.Reshape((2, 3, 1))]), "cannot become"),
         (lambda: vae.Network((5,), [vae.Dense(2)])(np.zeros(12), np.zeros((3, 4))), r"shape must be \(any, 5\)"),
         (lambda: vae.Network((5,), [vae.Dense(2)])(np.zeros(11), np.zeros((3, 5))), r"shape must be \(12,\)"),
-        (lambda: Vector([{"weights": (2,)}], np.int64), "dtype=int64"),
+        (lambda: Vector([{"weights": (2,)}], np.int64), "dtype=int64 is not a precision"),
     ],
 )
 def test_what_layers_refuse(make, words):

@@ -1,6 +1,7 @@
 """The part of the benchmark on training and log Z: that peers do the same work, and a small run."""
 
 import json
+import math
 import re
 import types
 from importlib import import_module
@@ -27,7 +28,7 @@ def test_all_trainers_learn_the_same_distribution(spins, name):
     makers = {"mcgen": learning_peers.mcgen_updates} | learning_peers.trainers(1)
     if name not in makers:
         pytest.skip(f"{name} is not installed")
-    run = makers[name](start, spins, 100, 1, learning_rate=0.3)
+    run = makers[name](start, spins, 100, 1, math.inf, 0.3)
     truth = ising.exact.probabilities(LATTICE, 3.5)
 
     def divergence(n_epochs):

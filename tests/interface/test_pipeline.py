@@ -352,7 +352,10 @@ WRONG = {
     "device": (SAMPLE + "device = 'tpu'", "line 1: [ising.sample] device='tpu' is unknown"),
     "seed": ("seed = -1\n" + SAMPLE, "line 1: [ising.sample] seed=-1"),
     "missing": (SAMPLE + "[rbm.train]", "line 4: [rbm.train] lacks hidden or filters; give one of them"),
-    "missing option": ("[ising.sample]\nshape = 4", "line 1: [ising.sample] lacks temperature: k_B = 1; give"),
+    "missing option": (
+        "[ising.sample]\nshape = 4",
+        "line 1: [ising.sample] lacks temperature: temperatures, with k_B = 1; give",
+    ),
     "both": (TRAIN + "filters = 1", "line 4: [rbm.train] has both hidden and filters; leave"),
     "no stage": ("seed = 4", "a.toml has no stages; write a section"),
     "no samples": ("[rbm.train]\nhidden = 2", '[rbm.train] lacks data; give data = "FILE", or a'),

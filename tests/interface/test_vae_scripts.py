@@ -310,6 +310,7 @@ def test_rows_of_the_benchmark(folder, capsys, monkeypatch):
     monkeypatch.setattr(steps, "EPOCH", small_case())
     monkeypatch.setattr(steps, "EPOCH_ROWS_QUICK", 100)
     monkeypatch.setattr(steps, "WANTED_QUICK", 0.005)
+    monkeypatch.setattr(steps, "QUICK_BATCHES", (8,))
     peers = import_module("benchmark_parts.vae_peers")
     monkeypatch.setattr(steps, "peers", lambda: {"torch": (peers.mcgen_steps, peers.mcgen_steps)})
     monkeypatch.setattr(steps, "floors", lambda: (peers.numpy_matmul,))
@@ -339,7 +340,7 @@ def test_an_epoch_has_all_steps(monkeypatch):
     monkeypatch.setattr(steps, "mcgen_epochs", lambda *of: lambda n: asked.append(("epochs", n)))
     monkeypatch.setattr(steps, "peers", lambda: {"torch": (lambda *of: lambda n: asked.append(("steps", n)),)})
     monkeypatch.setattr(steps, "floors", lambda: ())
-    monkeypatch.setattr(steps, "summary", lambda form, times: steps.Quickest(form, 1.0 * len(times), times))
+    monkeypatch.setattr(steps, "of_form", lambda form, times: steps.Quickest(form, 1.0 * len(times), times))
     monkeypatch.setattr(steps, "forms", lambda case, x: {"torch": {"a": steps.peers()["torch"][0](case, x)}})
     row = steps.epoch(small_case(), 81, 3)
     assert asked == 4 * [("epochs", 1), ("steps", 11)]
