@@ -9,7 +9,7 @@ learning (updates of RBMs and annealed importance sampling, against the products
 training of variational autoencoders against their matrix products alone and PyTorch), ranks (one and two processes that
 share work out by MPI). The files in benchmark_parts say what is compared with what, and what the limits are.
 Expected: on two cores with AVX-512, some 500 times rbms at 784 x 20, and two thirds of the limit or more.
-Time: QUICKTIME with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
+Time: some two minutes with --quick once kernels are compiled; otherwise a quarter of an hour, a third of it the slow
 peer's of the sums (and 8 GB of memory for it).
 
     python scripts/benchmark.py --quick

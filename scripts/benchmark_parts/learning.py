@@ -30,7 +30,7 @@ from mcgen.stats import format_error
 # Seconds of work in each run, in full and quick.
 WANTED, WANTED_QUICK = 0.5, 0.1
 FEW_RUNS = 3
-N_VISIBLE, N_HIDDEN, BATCH = 784, 500, 500
+N_VISIBLE, N_HIDDEN, N_HIDDEN_QUICK, BATCH = 784, 500, 64, 500
 # Of an epoch: 50,000 images, and fewer when quick.
 UPDATES_PER_EPOCH, UPDATES_PER_EPOCH_QUICK = 100, 10
 PIXELS_ON = 0.13
@@ -41,9 +41,9 @@ ANNEALING_RUNS = 1000
 N_FEW_HIDDEN, FEW_ROWS, SECONDS, SECONDS_QUICK, ENDLESS, RATE = 20, 100, 30.0, 3.0, 10_000, 0.02
 
 
-def updates(gibbs_steps: int, per_epoch: int, wanted: float, runs: int) -> dict:
+def updates(gibbs_steps: int, n_hidden: int, per_epoch: int, wanted: float, runs: int) -> dict:
     """An update of PCD-k."""
-    case = Case(N_VISIBLE, N_HIDDEN, BATCH)
+    case = Case(N_VISIBLE, n_hidden, BATCH)
     model = case.model()
     x = (np.random.default_rng(1).random((per_epoch * BATCH, N_VISIBLE), np.float32) < PIXELS_ON).astype(np.float32)
     arguments = model, x, BATCH, gibbs_steps
@@ -53,7 +53,7 @@ def updates(gibbs_steps: int, per_epoch: int, wanted: float, runs: int) -> dict:
     quickest = take_turns(contenders, wanted, runs)
     forms = {form.__name__: form(model, BATCH, "cpu") for form in floors("cpu")}
     quickest |= take_turns({"floor": forms}, min(wanted, 0.3), runs)
-    work = f"update of PCD-{gibbs_steps}, RBM {N_VISIBLE} x {N_HIDDEN}, {BATCH} rows and chains"
+    work = f"update of PCD-{gibbs_steps}, RBM {N_VISIBLE} x {n_hidden}, {BATCH} rows and chains"
     return of_turns(work, quickest, runs, products=gibbs_steps + 2, per=per_epoch)
 
 
@@ -102,7 +102,7 @@ def learning(arguments: argparse.Namespace) -> Iterator[dict]:
     if arguments.device == "cpu":
         for gibbs_steps in GIBBS_STEPS[: 1 if arguments.quick else None]:
             per_epoch = UPDATES_PER_EPOCH_QUICK if arguments.quick else UPDATES_PER_EPOCH
-            yield updates(gibbs_steps, per_epoch, wanted, runs)
+            yield updates(gibbs_steps, N_HIDDEN_QUICK if arguments.quick else N_HIDDEN, per_epoch, wanted, runs)
         if arguments.images:
             train, _, test = read_data(arguments.images, "guess", "no", seed=1)
             yield likelihoods(train, test, SECONDS_QUICK if arguments.quick else SECONDS)

@@ -70,7 +70,13 @@ def test_all_annealers_find_log_z(name):
 
 
 def test_rows(spins, tmp_path, capsys, monkeypatch):
-    for name, value in (("N_VISIBLE", 12), ("N_HIDDEN", 8), ("BATCH", 16), ("ANNEALING_RUNS", 64)):
+    for name, value in (
+        ("N_VISIBLE", 12),
+        ("N_HIDDEN", 8),
+        ("N_HIDDEN_QUICK", 8),
+        ("BATCH", 16),
+        ("ANNEALING_RUNS", 64),
+    ):
         monkeypatch.setattr(learning, name, value)
     for name, value in (
         ("WANTED_QUICK", 0.02),
