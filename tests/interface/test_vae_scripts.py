@@ -336,11 +336,12 @@ def test_rows_of_the_benchmark(folder, capsys, monkeypatch):
 
 def test_an_epoch_has_all_steps(monkeypatch):
     steps, peers = import_module("benchmark_parts.vae_steps"), import_module("benchmark_parts.vae_peers")
+    Quickest = import_module("benchmark_parts.alternating").Quickest
     asked = []
     monkeypatch.setattr(steps, "mcgen_epochs", lambda *of: lambda n: asked.append(("epochs", n)))
     monkeypatch.setattr(steps, "peers", lambda: {"torch": (lambda *of: lambda n: asked.append(("steps", n)),)})
     monkeypatch.setattr(steps, "floors", lambda: ())
-    monkeypatch.setattr(steps, "of_form", lambda form, times: steps.Quickest(form, 1.0 * len(times), times))
+    monkeypatch.setattr(steps, "of_form", lambda form, times: Quickest(form, 1.0 * len(times), times))
     monkeypatch.setattr(steps, "forms", lambda case, x: {"torch": {"a": steps.peers()["torch"][0](case, x)}})
     row = steps.epoch(small_case(), 81, 3)
     assert asked == 4 * [("epochs", 1), ("steps", 11)]
