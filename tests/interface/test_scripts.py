@@ -277,13 +277,15 @@ def test_clocks_of_the_benchmark(monkeypatch):
         clock["processor"] += 3 + n_sweeps / 32
 
     assert measuring.sweep_rate(run, 10.0, 3) == {"sweeps_per_second": 64.0, "cores": 2.0, "runs": 3}
-    slow = iter([0, 0, 0, 0, 0, 0, 50.0])  # sweeps look slow when they are counted
+    calls = []
 
-    def disturbed(n_sweeps):
+    def disturbed(n_sweeps):  # after eight calls that count sweeps, two short runs meet another process
         run(n_sweeps)
-        clock["wall"] += next(slow, 0.0)
+        calls.append(n_sweeps)
+        clock["wall"] += 50.0 if len(calls) in (9, 11) else 0.0
 
     assert measuring.sweep_rate(disturbed, 10.0, 3)["sweeps_per_second"] == 64.0
+    assert calls[8:12] == [1, 644, 1, 1287]
     steps = iter([100.0, 1.0, 4.0, 2.0])
 
     def work():
