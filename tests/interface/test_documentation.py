@@ -139,7 +139,8 @@ LESS = {
     "--method tempering": "--method tempering --chains 8 --draws 10 --burn-in 20",
     "scripts/study.toml": f"{ROOT}/scripts/study.toml --dry-run",  # tests/interface/test_pipeline.py runs it
 }
-COMMANDS = [line for block in blocks("") for line in block.splitlines() if re.match(r"(mpiexec .*)?mcgen ", line)]
+LINES = [line for block in blocks("") for line in block.splitlines()]
+COMMANDS = [line for line in LINES if re.match(r"(mpiexec .*)?mcgen [a-z]", line)]
 
 
 @pytest.mark.filterwarnings("ignore::mcgen.errors.StatisticsWarning")  # so little work
