@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 
-from benchmark_parts.measuring import measure, sweeps_in
-from benchmark_parts.rows import row
-from mcgen import backend, ising, stats
+from benchmark_parts.measuring import autocorrelation_time, measure, scaled, sweeps_in
+from benchmark_parts.rows import of_samplers
+from mcgen import backend, ising
 from mcgen.ising.bit_sliced.layout import layout
 from mcgen.ising.methods import CLUSTER, SINGLE_FLIP, make_walkers
 
@@ -48,9 +48,7 @@ def times(lattice: ising.Ising, method: str, n_chains: int, n_draws: int, thin: 
     magnetization = np.concatenate([block.magnetization for block in blocks], axis=1)
     found = {}
     for name, series in (("energy", energy), ("abs_magnetization", np.abs(magnetization))):
-        taus = thin * np.array([stats.integrated_time(group) for group in np.split(series, GROUPS)])
-        found[f"tau_{name}"] = float(taus.mean())
-        found[f"tau_{name}_error"] = float(taus.std(ddof=1) / math.sqrt(GROUPS))
+        found[f"tau_{name}"], found[f"tau_{name}_error"] = autocorrelation_time(series, thin, GROUPS)
     return found
 
 
@@ -73,8 +71,7 @@ def seconds_per_sweep(lattice: ising.Ising, method: str, device: str, wanted: fl
         walkers.report()  # waits for a GPU
 
     n = sweeps_in(sweep, wanted)
-    own, per = measure(lambda: sweep(n), runs), n * n_chains
-    return own | {"seconds": own["seconds"] / per, "quartiles": [time / per for time in own["quartiles"]]}
+    return scaled(measure(lambda: sweep(n), runs), 1.0 / (n * n_chains))
 
 
 def independent(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
@@ -97,13 +94,10 @@ def independent(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
                 measured[method] = length, tau
             sweep = seconds_per_sweep(lattice, method, arguments.device, wanted, arguments.runs)
             samplers[method] = of_sampler(found, sweep)
-        quickest = min(samplers, key=lambda method: samplers[method]["seconds"])
-        own = samplers.pop(quickest)
-        yield row(f"independent configuration, {length} x {length}, {quickest}", own, samplers)
+        yield of_samplers(f"independent configuration, {length} x {length}", samplers)
 
 
 def of_sampler(found: dict, sweep: dict) -> dict:
     """What an independent configuration takes, from the autocorrelation times and the time of a sweep."""
     tau = max(found["tau_abs_magnetization"], found.get("tau_energy", 0.0))
-    times = {"seconds": tau * sweep["seconds"], "quartiles": [tau * time for time in sweep["quartiles"]]}
-    return times | {"runs": sweep["runs"], "seconds_per_sweep": sweep["seconds"]} | found
+    return scaled(sweep, tau) | {"seconds_per_sweep": sweep["seconds"]} | found

@@ -13,7 +13,6 @@ peers have less on the same images.
 """
 
 import argparse
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -25,6 +24,7 @@ from benchmark_parts.products import floors
 from benchmark_parts.rbm_sweeps import Case
 from benchmark_parts.rows import of_turns, row
 from mcgen import rbm
+from mcgen.evaluation import mean_and_error
 from mcgen.stats import format_error
 
 # Seconds of work in each run, in full and quick.
@@ -80,7 +80,8 @@ def likelihoods(train: np.ndarray, test: np.ndarray, seconds: float) -> dict:
     for name, run in runs.items():
         run(1)  # compiled, and loaded
         model = rbm.RBM(*(np.asarray(array, np.float64) for array in run(ENDLESS)))
-        found[name] = -model.free_energy(test) - rbm.exact.log_partition(model, progress=False)
+        exact = rbm.partition.log_partition(model, method="exact", progress=False)
+        found[name] = rbm.evaluation.log_likelihood(model, test, exact).rows
     likelihood = {name: of_rows(one) for name, one in found.items()}
     less = {name: of_rows(found["mcgen"] - one) for name, one in found.items() if name != "mcgen"}
     words = [f"log p {format_error(**likelihood['mcgen'])}"]
@@ -92,7 +93,7 @@ def likelihoods(train: np.ndarray, test: np.ndarray, seconds: float) -> dict:
 
 def of_rows(values: np.ndarray) -> dict[str, float]:
     """The mean of independent rows, and its error."""
-    return {"value": float(values.mean()), "error": float(values.std(ddof=1) / math.sqrt(len(values)))}
+    return dict(zip(("value", "error"), mean_and_error(values), strict=True))
 
 
 def learning(arguments: argparse.Namespace) -> Iterator[dict]:

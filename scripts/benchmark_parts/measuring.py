@@ -7,6 +7,10 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 
+import numpy as np
+
+from mcgen import stats
+
 
 def measure(work: Callable[[], object], runs: int) -> dict[str, float]:
     """Median and quartiles of the seconds that `work` takes, after one run that does not count."""
@@ -18,6 +22,22 @@ def summary(times: list[float]) -> dict[str, float]:
     """Median and quartiles of several runs."""
     low, _, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
     return {"seconds": statistics.median(times), "quartiles": [low, high], "runs": len(times)}
+
+
+def quickest(times: list[float]) -> dict[str, float]:
+    """The best of several runs, which is what limits others, and in place of quartiles the best and the median."""
+    return {"seconds": min(times), "quartiles": [min(times), statistics.median(times)], "runs": len(times)}
+
+
+def scaled(own: dict, factor: float) -> dict:
+    """The same measurement, of so many times the work."""
+    return own | {"seconds": own["seconds"] * factor, "quartiles": [time * factor for time in own["quartiles"]]}
+
+
+def autocorrelation_time(series: np.ndarray, thin: int, groups: int) -> tuple[float, float]:
+    """The time in sweeps of draws that are `thin` sweeps apart, with the error that groups of chains show."""
+    taus = thin * np.array([stats.integrated_time(group) for group in np.split(series, groups)])
+    return float(taus.mean()), float(taus.std(ddof=1) / math.sqrt(groups))
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -3,12 +3,10 @@
 All else that an update takes, some 60 instructions for 512 spins, is not part of this limit.
 """
 
-import statistics
-
 import numba
 import numpy as np
 
-from benchmark_parts.measuring import seconds
+from benchmark_parts.measuring import quickest, seconds
 from mcgen import _lanes, ising
 from mcgen._vectors import wide_vectors
 from mcgen.ising.bit_sliced.cpu import _random_bits
@@ -42,8 +40,7 @@ def random_bit(n: int = 1_000_000) -> dict:
     arguments = np.uint64(1), np.uint64(2)
     combine_random_bits(totals, 1, *arguments)
     n_bits = threads * n * DIGITS_OF_CHUNK * _lanes.BITS
-    times = [seconds(lambda: combine_random_bits(totals, n, *arguments)) / n_bits for _ in range(10)]
-    return {"seconds": min(times), "quartiles": [min(times), statistics.median(times)], "runs": len(times)}
+    return quickest([seconds(lambda: combine_random_bits(totals, n, *arguments)) / n_bits for _ in range(10)])
 
 
 def bits_per_update(lattice: ising.Ising, method: str, states: np.ndarray) -> float:

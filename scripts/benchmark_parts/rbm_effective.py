@@ -16,9 +16,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmark_parts.alternating import take_turns
+from benchmark_parts.measuring import autocorrelation_time, scaled
 from benchmark_parts.rbm_peers import mcgen_sweeps
-from benchmark_parts.rows import row
-from mcgen import ising, rbm, stats
+from benchmark_parts.rows import of_samplers
+from mcgen import ising, rbm
 
 LENGTH, TEMPERATURE = 8, 3.0
 N_CHAINS, N_DRAWS, N_DRAWS_QUICK = 64, 4000, 1000
@@ -46,9 +47,7 @@ def times(model: rbm.RBM, method: str, n_draws: int, device: str) -> dict[str, f
     samples = rbm.sample(model, N_CHAINS, n_draws, thin, BURN_IN * thin, method, seed=2, device=device)
     found = {}
     for name, series in (("free_energy", samples.free_energy), ("visible_sum", samples.states.sum(axis=2, dtype=int))):
-        taus = thin * np.array([stats.integrated_time(group) for group in np.split(series, GROUPS)])
-        found[f"tau_{name}"] = float(taus.mean())
-        found[f"tau_{name}_error"] = float(taus.std(ddof=1) / math.sqrt(GROUPS))
+        found[f"tau_{name}"], found[f"tau_{name}_error"] = autocorrelation_time(series, thin, GROUPS)
     return found
 
 
@@ -64,14 +63,7 @@ def effective(arguments: argparse.Namespace, wanted: float) -> Iterator[dict]:
     for method in THIN:
         found = times(model, method, N_DRAWS_QUICK if quick else N_DRAWS, device)
         tau = max(found["tau_free_energy"], found["tau_visible_sum"])
-        samplers[method] = found | {
-            "seconds": tau * timed[method].seconds / n_chains,
-            "quartiles": [tau * time / n_chains for time in timed[method].quartiles],
-            "runs": arguments.runs,
-            "seconds_per_sweep": timed[method].seconds / n_chains,
-        }
-    quickest = min(samplers, key=lambda method: samplers[method]["seconds"])
-    own = samplers.pop(quickest)
-    yield row(
-        f"effective sample of an RBM, {LENGTH} x {LENGTH} lattice at T = {TEMPERATURE:g}, {quickest}", own, samplers
-    )
+        sweep = scaled({"seconds": timed[method].seconds, "quartiles": timed[method].quartiles}, 1.0 / n_chains)
+        more = {"runs": arguments.runs, "seconds_per_sweep": sweep["seconds"]}
+        samplers[method] = found | scaled(sweep, tau) | more
+    yield of_samplers(f"effective sample of an RBM, {LENGTH} x {LENGTH} lattice at T = {TEMPERATURE:g}", samplers)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from benchmark_parts.alternating import Quickest
+from benchmark_parts.measuring import scaled
 
 
 def row(
@@ -38,8 +39,8 @@ def row(
         work, seconds, quartiles, runs, peers, ratios (times of the peers over that of mcgen), limit, limit_seconds,
         fraction (of the limit that is reached: limit_seconds / seconds), and the further entries.
     """
-    seconds = own["seconds"] / per
-    one = {"work": work} | dict(own) | {"seconds": seconds, "quartiles": [time / per for time in own["quartiles"]]}
+    one = {"work": work} | scaled(dict(own), 1.0 / per)
+    seconds = one["seconds"]
     peers = {name: dict(peer) for name, peer in (peers or {}).items()}
     one |= {"peers": peers, "ratios": {name: peer["seconds"] / seconds for name, peer in peers.items()}}
     if limit:
@@ -60,3 +61,10 @@ def of_turns(work: str, quickest: Mapping[str, Quickest], runs: int, products: f
     if floor:
         limit = {"limit": "matrix products", "limit_seconds": products * floor.seconds, "limit_form": floor.form}
     return row(work, {"seconds": own.seconds, "quartiles": own.quartiles, "runs": runs}, times, per=per, **limit)
+
+
+def of_samplers(work: str, samplers: Mapping[str, Mapping]) -> dict:
+    """A row of the quickest of several samplers, the others beside it as peers."""
+    quickest = min(samplers, key=lambda method: samplers[method]["seconds"])
+    others = {method: one for method, one in samplers.items() if method != quickest}
+    return row(f"{work}, {quickest}", samplers[quickest], others)

@@ -6,14 +6,13 @@ multiplication, so the limit is two of them for each term.
 """
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable, Iterator
 
 import numba
 import numpy as np
 
-from benchmark_parts.measuring import installed, measure
+from benchmark_parts.measuring import installed, measure, quickest
 from benchmark_parts.rows import row
 from mcgen import rbm
 from mcgen._vectors import wide_vectors
@@ -45,7 +44,7 @@ def multiply_add() -> dict:
         start = time.perf_counter()
         _multiply_add(results, n)
         times.append((time.perf_counter() - start) / (threads * n * 1024))
-    return {"seconds": min(times), "quartiles": [min(times), statistics.median(times)], "runs": len(times)}
+    return quickest(times)
 
 
 def random_model(n_visible: int, n_hidden: int, scale: float = 0.05) -> rbm.RBM:

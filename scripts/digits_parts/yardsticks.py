@@ -67,8 +67,8 @@ def mixture(train: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray
     """
     ends = []
     for start in range(EM_STARTS if n_components > 1 else 1):
-        words = rng.uniforms(rng.derive(seed, start), rng.purpose.STUDY_SPLIT, len(train), n_components)
-        shares = (1 - words) ** -4  # of each component in each row: one of them has most
+        u = rng.uniforms(rng.derive(seed, start), rng.purpose.STUDY_SPLIT, len(train), n_components)
+        shares = (1 - u) ** -4  # of each component in each row: one of them has most
         shares /= shares.sum(axis=1, keepdims=True)
         for _ in range(EM_STEPS if n_components > 1 else 1):
             counts = shares.sum(axis=0)
