@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 from mcgen import backend
@@ -18,20 +17,9 @@ def gpu_is_there():
     return True
 
 
-def run(checks):
-    """Print a line for each check: that the twins agree, or how it failed."""
-    for name, check in checks.items():
-        try:
-            check()
-            print(f"{name} agrees", flush=True)
-        except Exception:
-            last = " | ".join(traceback.format_exc().strip().splitlines()[-6:])
-            print(f"{name} FAILS {last}", flush=True)
-
-
 def simulated(module):
     """The lines that a module of checks prints in the simulator, which has to be chosen before Numba is imported."""
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", f"twins.{module}"]
+    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "twins.simulator", f"twins.{module}"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     return [*done.stdout.splitlines(), done.stderr]

@@ -1,6 +1,6 @@
 """Block Gibbs sweeps on CUDA against those on the CPU, for every kernel that sizes may choose.
 
-Run as a program it prints a line for each check; the tests do so with Numba's CUDA simulator, and a GPU runs the same.
+The checks run in Numba's CUDA simulator, and on a GPU where there is one.
 """
 
 import contextlib
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from twins.running import gpu_is_there, run, simulated
+from twins.running import gpu_is_there, simulated
 
 from mcgen import _cpu, _cuda, backend, rng
 from mcgen.errors import DeviceError
@@ -285,7 +285,3 @@ def test_shared_memory_beyond_the_default_is_asked_for(monkeypatch):
     status = driver.CUresult.CUDA_ERROR_INVALID_VALUE
     with pytest.raises(DeviceError, match="200000 bytes of shared memory"):
         _cuda.launch_blocks(Kernel(), 7, 64, 200000, "a")
-
-
-if __name__ == "__main__":
-    run(CHECKS)
