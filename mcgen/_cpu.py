@@ -15,8 +15,9 @@ DIGEST = sources_digest()
 # error_model="numpy": division by zero gives an infinity instead of a branch and a Python exception in every loop.
 # "contract": a * b + c may be one fused multiply-add, as on CUDA. No other licence with floating point is given, but
 # for formulas marked `reorder`, which are sums whose order may change ("reassoc").
-OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}}
-REORDER = {"error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+# Nobody calls kernels or their parts from C: a tenth of their compilation would go into what that takes.
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "no_cfunc_wrapper": True}
+REORDER = OPTIONS | {"fastmath": {"contract", "reassoc"}}
 
 
 def _compile_formula(function: Callable) -> Callable:
