@@ -136,17 +136,16 @@ def _data_of(arguments: argparse.Namespace, tables: list, entry: Entry) -> tuple
 def _bounds(arguments: argparse.Namespace, entry: Entry, x, seeds: list[int]):  # noqa: ANN001, ANN202 - a generator
     """Bounds on log p(x), and how well rows are restored."""
     from mcgen import stats, vae
-    from mcgen.evaluation import mean_and_error
 
     yield "  " + bound_columns(entry, x, seeds[0])[1]
     found = vae.importance_estimate(entry.net, x, arguments.importance, entry.condition, seeds[1], progress=True)
-    value = stats.format_error(*mean_and_error(found.value))
+    value = stats.mean_of_rows(found.value)
     yield (
         f"  importance-weighted bound {value} nats a row, {arguments.importance} draws of each, "
         f"median effective sample size {sorted(found.effective_sample_size)[len(x) // 2]:.0f}"
     )
     error = vae.reconstruction_error(entry.net, x, entry.condition)
-    squared, entropy = (stats.format_error(*mean_and_error(one)) for one in error)
+    squared, entropy = (stats.mean_of_rows(one) for one in error)
     yield f"  reconstruction error {squared} squared, {entropy} nats, per feature"
 
 

@@ -69,14 +69,16 @@ def thinned(rows, most: int = MOST_ROWS):  # noqa: ANN001, ANN201 - NumPy is imp
 
 
 def bound_columns(entry: Entry, rows, seed: int) -> tuple[dict[str, float], str]:  # noqa: ANN001
-    """The evidence lower bound of rows and its parts, with errors of the means: columns of a table, and in words."""
+    """The evidence lower bound of rows, in the order of the data, and its parts, with errors of the means.
+
+    Columns of a table, and in words.
+    """
     from mcgen import stats, vae
-    from mcgen.evaluation import mean_and_error
 
     bound = vae.elbo(entry.net, rows, entry.condition, n_draws=10, seed=seed)
     columns, words = {}, []
     for name, word in (("total", "bound"), ("reconstruction", "reconstruction"), ("kl", "KL")):
-        value, error = mean_and_error(getattr(bound, name))
+        value, error, *_ = stats.mean_of_rows(getattr(bound, name))
         columns |= {word.lower(): value, f"{word.lower()}_error": error}
         words.append(f"{word} {stats.format_error(value, error)}")
     return columns, ", ".join(words) + " nats a row"

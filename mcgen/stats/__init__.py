@@ -5,7 +5,7 @@ A series is an array of shape (n_draws,) or (n_chains, n_draws).
 
 from mcgen.stats.blocking import Blocking, blocking
 from mcgen.stats.burn_in import BurnIn, check_burn_in, warn_of_short_burn_in
-from mcgen.stats.correlation import autocorrelation, effective_sample_size, integrated_time, mean
+from mcgen.stats.correlation import autocorrelation, effective_sample_size, integrated_time, mean, mean_of_rows
 from mcgen.stats.diagnosis import Diagnosis, diagnose, warn_of_disagreement
 from mcgen.stats.estimate import Estimate, format_error
 from mcgen.stats.r_hat import split_r_hat
@@ -27,6 +27,7 @@ __all__ = [
     "integrated_time",
     "jackknife",
     "mean",
+    "mean_of_rows",
     "split_r_hat",
     "warn_of_disagreement",
     "warn_of_short_burn_in",

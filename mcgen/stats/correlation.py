@@ -191,8 +191,50 @@ def mean(series: np.ndarray) -> Estimate:
         raise InputError("a single number has no error bar; give at least two draws")
     how = spread(chains)
     warn_if_uncertain(how, chains.shape, stacklevel=3)
+    return _estimate(chains, how)
+
+
+def _estimate(chains: np.ndarray, how: Spread) -> Estimate:
     time = how.autocorrelation_time
     return Estimate(float(chains.mean()), math.sqrt(how.squared_error), time, chains.size / time)
+
+
+def mean_of_rows(values: np.ndarray) -> Estimate:
+    """The mean of a quantity of each row of a table of data, with an error that allows for neighbours that are alike.
+
+    Parameters
+    ----------
+    values : array, shape (n_rows,)
+        In the order in which the rows were drawn.
+
+    Returns
+    -------
+    Estimate
+        As of `mean`; the error of a single row is NaN.
+
+    Raises
+    ------
+    InputError
+        If the shape does not fit, a value is NaN or infinite, or there is no row.
+
+    Warns
+    -----
+    StatisticsWarning
+        If the rows are too few, or too much alike, for an error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import stats
+    >>> stats.mean_of_rows(np.array([3.0])).error
+    nan
+    """
+    values = as_chains(values)
+    if values.size == 1:
+        return Estimate(float(values[0, 0]), math.nan, math.nan, math.nan)
+    how = spread(values)
+    warn_if_uncertain(how, values.shape, stacklevel=3)
+    return _estimate(values, how)
 
 
 def spread(chains: np.ndarray) -> Spread:

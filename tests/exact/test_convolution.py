@@ -292,7 +292,7 @@ def test_the_same_bits_from_any_number_of_threads():
     found = set()
     for threads in (1, 2, 5):
         environment = os.environ | {"NUMBA_NUM_THREADS": str(threads)}
-        command = [sys.executable, "-c", THREADS]
+        command = [sys.executable, "-P", "-c", THREADS]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr
         found.add(done.stdout)

@@ -41,6 +41,19 @@ def test_integrated_time_by_its_definition():
         assert stats.integrated_time(chains) == pytest.approx(expected, rel=1e-10)
 
 
+def test_rows_that_are_alike_count_once():
+    values = np.random.default_rng(1).normal(size=500)
+    assert stats.mean_of_rows(values) == stats.mean(values)
+    repeated = stats.mean_of_rows(np.repeat(values, 10))
+    assert repeated.value == pytest.approx(values.mean(), rel=1e-12)
+    assert repeated.error == pytest.approx(values.std() / math.sqrt(500), rel=0.3)
+    one = stats.mean_of_rows(values[:1])
+    assert one.value == values[0]
+    assert math.isnan(one.error)
+    with pytest.raises(InputError):
+        stats.mean_of_rows(np.empty(0))
+
+
 @pytest.mark.parametrize("a", [-0.3, 0.0, 0.5, 0.9])
 def test_autocorrelation_agrees_with_emcee(a):
     series = autoregression(a, (20000,), 1)

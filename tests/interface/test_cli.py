@@ -233,7 +233,7 @@ def test_blas_kernels_are_chosen_before_numpy_is_there(vendor, flags, own, befor
         path.write_text(CPUINFO.format(vendor=vendor, flags=flags))
     environment = {name: text for name, text in os.environ.items() if name != "OPENBLAS_CORETYPE"}
     environment |= {} if own is None else {"OPENBLAS_CORETYPE": own}
-    command = [sys.executable, "-c", CHOOSE.format(before=before), str(path)]
+    command = [sys.executable, "-P", "-c", CHOOSE.format(before=before), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     found, described = done.stdout.splitlines()[-1].split(" | ")
@@ -529,7 +529,7 @@ def test_the_installed_command(tmp_path):
     line = "ising sample --shape 2 2 --temperature 1.8 --chains 50 --draws 30 --output ising.h5"
     # Compiles the kernel, which takes long enough for a line of progress where it was not done before.
     assert mcgen(line.replace("ising.h5", str(tmp_path / "first.h5"))) == 0
-    command = [sys.executable, "-m", "mcgen.cli", *shlex.split(line)]
+    command = [sys.executable, "-P", "-m", "mcgen.cli", *shlex.split(line)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # short work leaves no progress in a log
@@ -668,7 +668,7 @@ def test_ctrl_c_keeps_a_long_sum_and_the_same_command_goes_on(folder, capsys, mo
     assert mcgen("rbm exact rbm.h5") == 0
     expected = capsys.readouterr().out
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED],
+        [sys.executable, "-P", "-c", INTERRUPTED],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for block in range(4):

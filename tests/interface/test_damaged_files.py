@@ -263,7 +263,7 @@ assert os.waitpid(child, 0)[1] == 0
 
 def test_files_are_read_from_threads_and_forked_processes(file):
     options = ["-W", "error", "-W", "ignore:.*fork:DeprecationWarning"]
-    subprocess.run([sys.executable, *options, "-c", FROM_ALL_SIDES, str(file)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-P", *options, "-c", FROM_ALL_SIDES, str(file)], check=True, timeout=120)
 
 
 def test_a_server_that_was_ended_is_started_again(file):
@@ -383,7 +383,9 @@ def test_a_disk_that_fills_up_leaves_the_earlier_file(tmp_path):
         way_out = f"free some space, and go on from {path}.part with --resume" if name == "kept" else other
         ends.append(f"{path} cannot be written (File too large); {way_out}")
     before = path.read_bytes()
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")  # HDF5 crashes at the end of a process whose writes have failed
     assert done.stdout.splitlines() == ends
     assert {path.name for path in tmp_path.iterdir()} == {*names, "kept.part", "kept.blocks"}

@@ -42,6 +42,10 @@ CASES = {
         lambda: rbm.evaluation.log_likelihood(rbm.RBM.random(60, 50, seed=1), np.zeros((2, 60))),
         "log_partition",
     ),
+    "likelihood of no rows": (
+        lambda: rbm.exact.log_likelihood(MODEL, np.empty((0, MODEL.n_visible))),
+        r"v has shape \(0, \d+\); give a table of at least one row",
+    ),
     "couplings of real units": (
         lambda: rbm.evaluation.effective_couplings(rbm.RBM.random(4, 2, seed=1, visible="gaussian")),
         "gaussian",

@@ -26,7 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def page_faults(**environment):
     kept = {name: value for name, value in os.environ.items() if name not in memory.OWN_CHOICES}
-    out = subprocess.run([sys.executable, "-c", COUNT], env=kept | environment, capture_output=True, text=True)
+    out = subprocess.run([sys.executable, "-P", "-c", COUNT], env=kept | environment, capture_output=True, text=True)
     return int(out.stdout)
 
 

@@ -360,7 +360,7 @@ def test_another_process_reads_whole_blocks_of_a_growing_file(method, tmp_path, 
             for block in ising.stream(lattice, job, seed=seed, **settings):
                 file.append(block)
                 if reader is None:
-                    script = [sys.executable, "-c", READER, "14"]
+                    script = [sys.executable, "-P", "-c", READER, "14"]
                     reader = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                     follower = results.follow("run.h5", seconds=0)
                     followed.append(next(follower))

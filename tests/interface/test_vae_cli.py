@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mcgen import cli, evaluation, ising, report, results, vae
+from mcgen.cli.vae_models import Entry, bound_columns
 from mcgen.errors import InputError
 from mcgen.results import Study
 from mcgen.results.rows import as_states
@@ -86,6 +87,15 @@ def test_evaluation_says_what_is_exact(folder, capsys):
     ):
         assert words in out
     assert "T = 1.8" not in out
+
+
+def test_rows_that_are_alike_count_once_in_the_error_of_a_bound():
+    net = vae.VAE(n_features=6, hidden=(8,), n_latent=1, decoder="spin", seed=1)
+    rows = np.where(np.random.default_rng(1).random((100, 6)) < 0.7, 1.0, -1.0)
+    alone, repeated = (
+        bound_columns(Entry(None, net, None), some, 1)[0]["bound_error"] for some in (rows, np.repeat(rows, 20, axis=0))
+    )
+    assert repeated == pytest.approx(alone, rel=0.3)
 
 
 def test_the_same_seed_gives_the_same_model(folder):

@@ -419,7 +419,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
     for threads in ("1", "2"):
         environment = os.environ | {"NUMBA_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
         done = subprocess.run(
-            [sys.executable, "-c", THREADS], capture_output=True, text=True, env=environment, check=False
+            [sys.executable, "-P", "-c", THREADS], capture_output=True, text=True, env=environment, check=False
         )
         assert done.returncode == 0, done.stderr
         outputs.append(done.stdout)

@@ -20,6 +20,6 @@ def gpu_is_there():
 def simulated(module):
     """The lines that a module of checks prints in the simulator, which has to be chosen before Numba is imported."""
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "twins.simulator", f"twins.{module}"]
+    command = [sys.executable, "-P", "-W", "error::RuntimeWarning", "-m", "twins.simulator", f"twins.{module}"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     return [*done.stdout.splitlines(), done.stderr]

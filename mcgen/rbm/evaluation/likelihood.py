@@ -111,7 +111,7 @@ def log_likelihood(
     v = model.check_rows(v)
     log_z = _log_partition(model, log_partition, device)
     rows = -free_energy_of_rows(model, v, device) - log_z.value
-    of_rows = _mean_of_rows(rows)
+    of_rows = stats.mean_of_rows(rows)
     error = math.hypot(of_rows.error, log_z.error)
     return LogLikelihood(of_rows.value, error, of_rows.error, log_z.error, rows, log_z)
 
@@ -128,11 +128,6 @@ def _log_partition(model: RBM, given: LogPartition | float | None, device: str) 
             "or, where it is within reach, rbm.exact.log_partition"
         )
     return exact_value(model, device)
-
-
-def _mean_of_rows(rows: np.ndarray) -> Estimate:
-    """The mean over rows with its error, which allows for neighbouring rows that are alike; NaN for a single row."""
-    return stats.mean(rows) if len(rows) > 1 else Estimate(float(rows[0]), math.nan, math.nan, math.nan)
 
 
 def pseudo_log_likelihood(model: RBM, v: np.ndarray, device: str = "cpu") -> Estimate:
@@ -197,7 +192,7 @@ def pseudo_log_likelihood(model: RBM, v: np.ndarray, device: str = "cpu") -> Est
             others = change + model.hidden.cumulant(fields[:, None] + shift, device) - now[:, None]
             total -= np.logaddexp(0.0, np.logaddexp.reduce(others, axis=1))
         rows[first : first + size] = total
-    return _mean_of_rows(rows)
+    return stats.mean_of_rows(rows)
 
 
 def _other_two_level(v: np.ndarray, weights: np.ndarray, bias: np.ndarray, kind: TwoLevel) -> Changes:
@@ -273,4 +268,4 @@ def reconstruction_error(model: RBM, v: np.ndarray, device: str = "cpu") -> Reco
     weights = np.ascontiguousarray(model.weights.T, np.float64)
     fields = rows_times(hidden.astype(np.float64), weights) + model.visible_bias
     log_p = (fields * rows).sum(axis=1) - model.visible.energy_term(rows) - model.visible.cumulant(fields, device)
-    return Reconstruction(_mean_of_rows(((rows - image) ** 2).mean(axis=1)), _mean_of_rows(-log_p))
+    return Reconstruction(stats.mean_of_rows(((rows - image) ** 2).mean(axis=1)), stats.mean_of_rows(-log_p))

@@ -167,7 +167,7 @@ def log_likelihood(model: RBM, v: np.ndarray, device: str = "cpu") -> float:
     Raises
     ------
     InputError
-        If a shape does not fit, a value is not a state of the visible units, or Z has no closed form.
+        If a shape does not fit, there is no row, a value is not a state of the visible units, or Z has no closed form.
     SizeError
         If the model has too many states for `log_partition`.
     DeviceError
@@ -185,7 +185,7 @@ def log_likelihood(model: RBM, v: np.ndarray, device: str = "cpu") -> float:
     >>> round(rbm.exact.log_likelihood(model, [[0, 1, 1]]), 6)  # -3 log 2
     -2.079442
     """
-    v = model.check_visible(v, exact_states=True)
+    v = model.check_rows(np.atleast_2d(model.check_visible(v, exact_states=True)))
     log_z = log_partition(model, device)
     return float(-model.free_energy(v, device).mean() - log_z)
 
