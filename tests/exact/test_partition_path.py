@@ -202,14 +202,13 @@ def test_results_say_what_they_were_checked_against():
 
 
 MODEL = make(("bernoulli", "spin"))
-REFERENCE = path.reference(MODEL)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: path.log_partition_of_independent(MODEL), "weights up to"),
-        (lambda: path.between(REFERENCE, MODEL, 1.1), "the path goes from 0 to 1"),
+        (lambda: path.between(path.reference(MODEL), MODEL, 1.1), "the path goes from 0 to 1"),
         (lambda: path.between(MODEL, MODEL, 0.5), "weights or hidden biases"),
         (lambda: path.between(make(KINDS[1]), MODEL, 0.5), "other kinds"),
         (lambda: path.between(rbm.RBM.random(2, 2, seed=1), MODEL, 0.5), "does not fit"),

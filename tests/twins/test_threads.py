@@ -74,7 +74,7 @@ show("likelihood", *rbm.maximum_likelihood(tied, v, max_iterations=20).model.par
 
 def run(threads):
     environment = os.environ | {"NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-    # -P: not the package in the folder it is started in, but that of the other tests, whose kernels are compiled already.
+    # -P: not the package in the folder it starts in, but that of the other tests, whose kernels are compiled already.
     command = [sys.executable, "-P", "-c", CODE]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
