@@ -15,6 +15,8 @@ from mcgen.stats.series import as_chains, is_constant
 WINDOW = 5.0
 # With fewer effectively independent draws the autocorrelation time itself is little more than a guess.
 SMALLEST_SAMPLE = 20.0
+# What to do about a series that is too short, by what it is a series of.
+REMEDIES = {"draws": "draw more, thin more, or run more chains", "rows": "take more rows"}
 # The chance that chains which agree are taken for chains in different modes.
 DISAGREEMENT = 1e-4
 # Numbers transformed at once: 32 MiB, so that a long series does not need its size again.
@@ -233,7 +235,7 @@ def mean_of_rows(values: np.ndarray) -> Estimate:
     if values.size == 1:
         return Estimate(float(values[0, 0]), math.nan, math.nan, math.nan)
     how = spread(values)
-    warn_if_uncertain(how, values.shape, stacklevel=3)
+    warn_if_uncertain(how, values.shape, stacklevel=3, of="rows")
     return _estimate(values, how)
 
 
@@ -278,19 +280,18 @@ def _windowed(products: np.ndarray, n_chains: int, n_means: int) -> tuple[float,
     return float(products[0]) / n * time / n, lags, window == n_draws - 1
 
 
-def warn_if_uncertain(how: Spread, shape: tuple[int, int], stacklevel: int) -> None:
+def warn_if_uncertain(how: Spread, shape: tuple[int, int], stacklevel: int, of: str = "draws") -> None:
     """Warn where a series of this spread and shape (n_chains, n_draws) is too short for an error bar.
 
-    stacklevel says whose line the warning shows: 2 is the caller's.
+    stacklevel says whose line the warning shows: 2 is the caller's; of is a key of `REMEDIES`.
     """
     n_chains, n_draws = shape
     n = n_chains * n_draws
     size = n / how.autocorrelation_time
     if size < SMALLEST_SAMPLE:
         message = (
-            f"{n} draws with an autocorrelation time of {how.autocorrelation_time:.3g} draws are worth only {size:.3g} "
-            f"independent ones, fewer than {SMALLEST_SAMPLE:g}: the error bar is uncertain; draw more, thin more, "
-            "or run more chains"
+            f"{n} {of} with an autocorrelation time of {how.autocorrelation_time:.3g} {of} are worth only {size:.3g} "
+            f"independent ones, fewer than {SMALLEST_SAMPLE:g}: the error bar is uncertain; {REMEDIES[of]}"
         )
     elif how.of_chains and n_chains < SMALLEST_SAMPLE:
         message = (

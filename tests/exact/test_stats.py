@@ -47,6 +47,8 @@ def test_rows_that_are_alike_count_once():
     repeated = stats.mean_of_rows(np.repeat(values, 10))
     assert repeated.value == pytest.approx(values.mean(), rel=1e-12)
     assert repeated.error == pytest.approx(values.std() / math.sqrt(500), rel=0.3)
+    with pytest.warns(StatisticsWarning, match=r"^19 rows with .* take more rows$"):
+        stats.mean_of_rows(values[:19])
     one = stats.mean_of_rows(values[:1])
     assert one.value == values[0]
     assert math.isnan(one.error)

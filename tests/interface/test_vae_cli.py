@@ -142,8 +142,8 @@ def test_one_conditional_model_of_all_temperatures(folder, capsys):
     runs = results.load("samples.h5")
     assert [run.temperature for run in runs] == [2.4, 1.8]
     assert np.array_equal(runs[1].states[0], net.sample(200, runs[1].seed, [1.8]))
-    assert mcgen("vae evaluate vae.h5 --data ising.h5 --importance 10 --draws 500 --rows 50") == 0
-    assert "T = 3: 500 rows, bounds of 50 of them" in capsys.readouterr().out
+    assert mcgen("vae evaluate vae.h5 --data ising.h5 --importance 10 --draws 500 --rows 250") == 0
+    assert "T = 3: 500 rows, bounds of 250 of them" in capsys.readouterr().out
     assert mcgen("report vae.h5 --output report.png") == 0
     for words in ("--temperature 1.8", "--data one.npy"):
         np.save("one.npy", np.ones((20, 6), np.int8))
@@ -217,7 +217,7 @@ def test_convolutions_on_the_lattice_of_the_data(folder, capsys):
 
 
 def test_rows_of_numbers(folder, capsys):
-    rows = np.random.default_rng(1).random((80, 5))
+    rows = np.random.default_rng(1).random((200, 5))
     np.save("grey.npy", rows)
     np.savetxt("bits.txt", rows > 0.5, fmt="%d")
     line = "vae train --data {} --latent 1 --hidden 4 --epochs 1 --output {}.h5 {}"
@@ -232,7 +232,7 @@ def test_rows_of_numbers(folder, capsys):
         study = results.load_study(f"{name}.h5")
         assert study.models[0].decoder_kind == kind
         assert mcgen(f"vae sample {name}.h5 --draws 200 --output {name}-samples.h5") == 0
-        assert mcgen(f"vae evaluate {name}.h5 --data {data} --importance 5 --rows 20 --draws 200") == 0
+        assert mcgen(f"vae evaluate {name}.h5 --data {data} --importance 5 --rows 100 --draws 200") == 0
         assert mcgen(f"report {name}.h5 --data {data} --output {name}.png") == 0
     assert mcgen(line.format("grey.npy", "f", "")) == 2
     assert "rows must hold 0 and 1" in capsys.readouterr().err
