@@ -68,7 +68,7 @@ def single_flip_sweeps(
         words = np.empty((words_for_each * n_sites + 3) // 4 * 4, np.uint32)
         n_flips = 0
         for sweep in range(n_sweeps):
-            rng.fill_stream(words, first_step + sweep, numbers[chain], ISING_SWEEP, key0, key1)
+            rng.fill_stream(words, 0, first_step + sweep, numbers[chain], ISING_SWEEP, key0, key1)
             for update in range(n_sites):
                 if random_sites:
                     site = rng.pick_below(words[2 * update], n_sites)

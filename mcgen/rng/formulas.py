@@ -68,14 +68,16 @@ def pick_below(word, n):
     return np.int64((np.uint64(word) * np.uint64(n)) >> SHIFT)
 
 
-def fill_stream(words, step, chain, purpose, k0, k1):
-    """Fill words (uint32, a multiple of four of them) with one step of one chain's stream: words[unit] is the unit's.
+def fill_stream(words, first_block, step, chain, purpose, k0, k1):
+    """Fill words (uint32, a multiple of four of them) with one step of one chain's stream, from a block of four on.
+
+    From block 0 on, words[unit] is the unit's.
 
     For threads that need all words of a step: the counters of neighbouring blocks differ in one word only, so that a
     compiler vectorises this loop, four times faster than drawing each counter where it is used.
     """
     for block in range(words.shape[0] // 4):
-        w0, w1, w2, w3 = philox4x32(block, step, chain, purpose, k0, k1)
+        w0, w1, w2, w3 = philox4x32(first_block + block, step, chain, purpose, k0, k1)
         words[4 * block] = w0
         words[4 * block + 1] = w1
         words[4 * block + 2] = w2

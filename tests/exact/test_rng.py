@@ -53,8 +53,10 @@ def test_a_filled_stream_is_that_of_its_counters():
 
     for fill in (formulas.fill_stream, cpu.rng.fill_stream):
         words = np.zeros(12, np.uint32)
-        fill(words, 77, 3, 5, np.uint32(1), np.uint32(2))
-        assert words.tolist() == [naive.philox4x32([unit // 4, 77, 3, 5], [1, 2])[unit % 4] for unit in range(12)]
+        for first in (0, 9):
+            fill(words, first, 77, 3, 5, np.uint32(1), np.uint32(2))
+            expected = [naive.philox4x32([first + unit // 4, 77, 3, 5], [1, 2])[unit % 4] for unit in range(12)]
+            assert words.tolist() == expected
 
 
 def test_purposes_are_distinct():

@@ -16,18 +16,6 @@ MEMBERS_TOGETHER = 32
 
 
 @_cpu.helper
-def _fill_words(words, first_block, stream):
-    """Fill words (a multiple of four) with the blocks from first_block on of (step, chain, purpose, key0, key1)."""
-    step, chain, purpose, key0, key1 = stream
-    for block in range(words.shape[0] // 4):
-        w0, w1, w2, w3 = rng.philox4x32(first_block + block, step, chain, purpose, key0, key1)
-        words[4 * block] = w0
-        words[4 * block + 1] = w1
-        words[4 * block + 2] = w2
-        words[4 * block + 3] = w3
-
-
-@_cpu.helper
 def _set_bond_limits(limits, couplings, beta):
     """The thresholds of bonds. Most couplings equal the one before, and share its exponential."""
     J = couplings[0]
@@ -136,7 +124,7 @@ def _swendsen_wang(state, memory, limits, ghost_limits, fields, shape, stream):
     n_wraps = 0
     stride = 1
     for axis in range(n_dims - 1, -1, -1):
-        _fill_words(words, axis * n_blocks, stream)
+        rng.fill_stream(words, axis * n_blocks, *stream)
         _place_bonds(bonds[axis], state, state[stride:], words, limits[axis])
         period = stride * shape[axis]
         for start in range(0, n_sites, period):
@@ -166,13 +154,13 @@ def _swendsen_wang(state, memory, limits, ghost_limits, fields, shape, stream):
         _join(parents, wraps[k, 0], wraps[k, 1])
 
     # Flip the clusters. Every site gets a coin; those of roots count.
-    _fill_words(words[: (n_sites + 127) // 128 * 4], n_dims * n_blocks, stream)
+    rng.fill_stream(words[: (n_sites + 127) // 128 * 4], n_dims * n_blocks, *stream)
     for k in range((n_sites + 31) // 32):
         for bit in range(32):
             flips[32 * k + bit] = (words[k] >> np.uint32(bit)) & np.uint32(1)
     if ghost_limits.shape[0] > 0:
         held = needed
-        _fill_words(words, (n_dims + 1) * n_blocks, stream)
+        rng.fill_stream(words, (n_dims + 1) * n_blocks, *stream)
         _place_ghost_bonds(held, state, fields, words, ghost_limits)
         for site in range(n_sites - 1, -1, -1):
             held[parents[site]] |= held[site]
@@ -202,7 +190,7 @@ def _wolff(state, memory, neighbors, limits, ghost_limits, fields, n_clusters, s
     has_ghost = ghost_limits.shape[0] > 0
     n_words = n_neighbors + has_ghost
     place, block = 0, 0
-    _fill_words(words, block, stream)
+    rng.fill_stream(words, block, *stream)
     n_flips, n_visits = 0, 0
     for _ in range(n_clusters):
         seed = rng.pick_below(words[place], state.shape[0])
@@ -227,7 +215,7 @@ def _wolff(state, memory, neighbors, limits, ghost_limits, fields, n_clusters, s
             place += n_words
             if place + n_words >= words.shape[0]:  # too few for a seed and a member: the rest is not used
                 place, block = 0, block + words.shape[0] // 4
-                _fill_words(words, block, stream)
+                rng.fill_stream(words, block, *stream)
         n_visits += np.int64(n_members)
         if is_held:
             for k in range(n_members):

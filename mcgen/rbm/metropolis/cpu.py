@@ -370,7 +370,7 @@ def metropolis_sweeps(
                 draw = (sweep + 1) // thin - 1
                 keep = draws.shape[2] > 0 and (sweep + 1) % thin == 0
                 group = model * n_chains + first - first % GROUP
-                rng.fill_stream(choices[slot], step, group, RBM_METROPOLIS_UNITS, key0, key1)
+                rng.fill_stream(choices[slot], 0, step, group, RBM_METROPOLIS_UNITS, key0, key1)
                 metropolis.choose_all_units(units_chosen, order[slot], choices[slot], n_proposals, size)
                 for k in range(n_here):
                     rows.copy(states[k], visible[model, first + k])
@@ -378,7 +378,7 @@ def metropolis_sweeps(
                 for k in range(n_here):
                     rows.add_bias(fields[k], biases[min(first + k, biases.shape[0] - 1)])
                     address = model * n_chains + first + k
-                    rng.fill_stream(words[slot, k], step, address, RBM_METROPOLIS, key0, key1)
+                    rng.fill_stream(words[slot, k], 0, step, address, RBM_METROPOLIS, key0, key1)
                 if most_kept > 0:
                     for k in range(chains_per_block):  # those that are not there are copies of the last one
                         _split(shares, 2 * k, hidden_level, fields, min(k, n_here - 1))

@@ -23,7 +23,7 @@ def draw_row(kind, level, parameters, fields, words, step, chain, purpose, key0,
     Two-level units are drawn in one vectorised pass, in the precision of the fields. `words` is working memory.
     """
     wide_vectors()
-    rng.fill_stream(words, step, chain, purpose, key0, key1)
+    rng.fill_stream(words, 0, step, chain, purpose, key0, key1)
     if kind == TWO_LEVEL:
         if fields.itemsize == 4:
             for unit in range(fields.shape[0]):
