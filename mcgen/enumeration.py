@@ -1,4 +1,4 @@
-"""Lists of the states of two-level units. A state's index has unit i as bit i, lowest first; bit 1 is "up"."""
+"""States of two-level units, listed, and their levels. A state's index has unit i as bit i; a bit of 1 is "up"."""
 
 import numpy as np
 
@@ -6,6 +6,8 @@ from mcgen.errors import SizeError
 
 # 2^24 states in float64 are 128 MiB for each quantity that is kept for every state.
 MOST_LISTED_UNITS = 24
+# Sums of the same couplings in another order differ by less than this part of the largest.
+ROUNDING = 1e-9
 
 
 def check_listable(n_units: int, what: str, remedy: str) -> None:
@@ -95,6 +97,29 @@ def empirical_distribution(states: np.ndarray) -> np.ndarray:
     check_listable(states.shape[-1], "the data", "compare moments and observables instead")
     index = state_index(states).ravel()
     return np.bincount(index, minlength=1 << states.shape[-1]) / index.size
+
+
+def level_starts(increasing: np.ndarray) -> np.ndarray:
+    """Whether each of some increasing values is the first of a level: values equal up to rounding are one level.
+
+    Parameters
+    ----------
+    increasing : array, shape (n_values,)
+        At least one value.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_values,)
+        False where a value is closer to the one before than 1e-9 of the largest magnitude.
+
+    Examples
+    --------
+    >>> from mcgen import enumeration
+    >>> enumeration.level_starts([0.1, 0.3, 0.1 + 0.2, 0.4]).tolist()
+    [True, True, False, True]
+    """
+    increasing = np.asarray(increasing)
+    return np.diff(increasing, prepend=-np.inf) > ROUNDING * np.abs(increasing).max()
 
 
 def entropy(probabilities: np.ndarray) -> float:

@@ -4,15 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mcgen import checks, stats
+from mcgen import checks, enumeration, stats
 from mcgen.errors import InputError
 from mcgen.ising.lattice import Ising
 from mcgen.observables import blocks
 from mcgen.observables.averages import energy_and_magnetization
 from mcgen.stats import Estimate
-
-# Energies closer than this fraction of the largest are one level, as in ising.exact.density_of_states.
-RESOLUTION = 1e-9
 
 
 class Histogram(NamedTuple):
@@ -131,7 +128,7 @@ def levels_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     [[0.1, 0.3], [1, 0, 1]]
     """
     distinct, place = np.unique(values.ravel(), return_inverse=True)
-    is_new = np.diff(distinct, prepend=-np.inf) > RESOLUTION * np.abs(distinct).max()
+    is_new = enumeration.level_starts(distinct)
     return distinct[is_new], (np.cumsum(is_new) - 1)[place].reshape(values.shape)
 
 

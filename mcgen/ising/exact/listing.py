@@ -256,7 +256,7 @@ def density_of_states(lattice: Ising, device: str = "cpu") -> tuple[np.ndarray, 
     Returns
     -------
     levels : float64, increasing
-        Energies closer to each other than 1e-9 of the largest are one level.
+        Energies closer to each other than 1e-9 of the largest are one level: `enumeration.level_starts`.
     counts : int64
         They add up to 2**n_sites.
 
@@ -275,7 +275,5 @@ def density_of_states(lattice: Ising, device: str = "cpu") -> tuple[np.ndarray, 
     ([-4.5, -0.5, 1.5], [1, 3, 4])
     """
     levels, counts = np.unique(state_energies(lattice, device), return_counts=True)
-    resolution = 1e-9 * np.abs(levels).max()
-    first = np.concatenate([[True], np.diff(levels) > resolution])
-    starts = np.flatnonzero(first)
+    starts = np.flatnonzero(enumeration.level_starts(levels))
     return levels[starts], np.add.reduceat(counts, starts)
