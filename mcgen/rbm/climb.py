@@ -8,10 +8,10 @@ import numpy as np
 
 from mcgen import enumeration
 from mcgen.rbm import exact
+from mcgen.rbm.evaluation.likelihood import squared_errors
 from mcgen.rbm.gradient import Gradient, phase_of_rows
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.symmetry import Symmetry
-from mcgen.rbm.training.columns import reconstruction_error
 from mcgen.rbm.training.free import free_gradient, free_parameters, with_free_parameters
 from mcgen.rbm.training.row_weights import checked_weights, distinct_rows
 
@@ -123,7 +123,7 @@ class Climb:
             kl = exact.kl_divergence(truth, model, self.device) if evaluate else float("nan")
         return {
             "epoch": iteration,
-            "reconstruction_error": reconstruction_error(model, self.rows, self.weights, self.device),
+            "reconstruction_error": float(self.weights @ squared_errors(model, self.rows, self.device)),
             "log_partition": log_partition,
             "log_likelihood": log_likelihood,
             "kl_divergence": kl,

@@ -263,9 +263,18 @@ def reconstruction_error(model: RBM, v: np.ndarray, device: str = "cpu") -> Reco
     """
     v = model.check_rows(v)
     hidden = model.hidden_mean(v, device)
-    image = model.visible_mean(hidden, device)
+    squared = stats.mean_of_rows(squared_errors(model, v, device, hidden))
     rows = v.astype(np.float64)
     weights = np.ascontiguousarray(model.weights.T, np.float64)
     fields = rows_times(hidden.astype(np.float64), weights) + model.visible_bias
     log_p = (fields * rows).sum(axis=1) - model.visible.energy_term(rows) - model.visible.cumulant(fields, device)
-    return Reconstruction(stats.mean_of_rows(((rows - image) ** 2).mean(axis=1)), stats.mean_of_rows(-log_p))
+    return Reconstruction(squared, stats.mean_of_rows(-log_p))
+
+
+def squared_errors(model: RBM, rows: np.ndarray, device: str, hidden: np.ndarray | None = None) -> np.ndarray:
+    """The mean over the entries of each row of (v - image)^2, where the image is <v> given <h> given v.
+
+    Of rows that are known to be states; hidden is their <h>, where it is there already.
+    """
+    hidden = model.hidden_mean(rows, device) if hidden is None else hidden
+    return ((rows.astype(np.float64) - model.visible_mean(hidden, device)) ** 2).mean(axis=1)

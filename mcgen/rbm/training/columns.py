@@ -6,6 +6,7 @@ import numpy as np
 
 from mcgen import enumeration
 from mcgen.rbm import exact
+from mcgen.rbm.evaluation.likelihood import squared_errors
 from mcgen.rbm.model import RBM, free_energy_of_rows
 from mcgen.rbm.training.row_weights import distinct_rows
 
@@ -30,15 +31,6 @@ def some_rows(v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarra
         step = -(-len(v) // MOST_ROWS)
     v, weights = v[::step], weights[::step]
     return np.ascontiguousarray(v), weights / weights.sum()
-
-
-def reconstruction_error(model: RBM, rows: np.ndarray, weights: np.ndarray, device: str) -> float:
-    """The mean over units and rows of (v - image)^2 with the mean-field image <v> given <h> given v.
-
-    Of rows that are known to be states, with weights that add up to 1; see `rbm.evaluation.reconstruction_error`.
-    """
-    image = model.visible_mean(model.hidden_mean(rows, device), device)
-    return float(weights @ np.mean((rows - image) ** 2, axis=1))
 
 
 class ColumnsOfRows:
@@ -67,7 +59,7 @@ class ColumnsOfRows:
         if math.isnan(log_z):
             log_z = row.get("tracked_log_partition", math.nan)
         return {
-            "reconstruction_error": reconstruction_error(model, self.rows, self.row_weights, self.device),
+            "reconstruction_error": float(self.row_weights @ squared_errors(model, self.rows, self.device)),
             "free_energy_gap": float(of_data - of_chains),
             "validation_gap": float(of_validation - of_data),
             "validation_log_likelihood": float(-of_validation - log_z),
