@@ -1,6 +1,5 @@
 """How right a model of lattice spins is: exact values and observables of truth, data and model, side by side."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,6 @@ from mcgen.errors import InputError
 from mcgen.ising import Ising
 from mcgen.rbm import RBM
 from mcgen.rbm.units import TwoLevel
-from mcgen.results import Study
 
 # Exact values of the truth are part of every evaluation where they take no longer.
 MOST_SECONDS = 60.0
@@ -99,12 +97,12 @@ def evaluate(
             table[f"{name}_model_exact"] = of_model[name]
     if test is not None:
         if summable:
-            rows = -model.free_energy(test, device) - exact["log_partition_model"]
-            exact |= _mean_with_error("test_log_likelihood", rows)
+            of_test = rbm.evaluation.log_likelihood(model, test, exact["log_partition_model"], device)
+            exact |= {"test_log_likelihood": of_test.value, "test_log_likelihood_error": of_test.error}
         if thermo is not None:
             spins = observables.spins(test, lattice)
-            rows = -lattice.energy(spins) / temperature - exact["log_partition_truth"]
-            exact |= _mean_with_error("best_log_likelihood", rows)
+            best = stats.mean_of_rows(-lattice.energy(spins) / temperature - exact["log_partition_truth"])
+            exact |= {"best_log_likelihood": best.value, "best_log_likelihood_error": best.error}
     return exact, table
 
 
@@ -275,32 +273,6 @@ def _thermodynamics(lattice: Ising, temperature: float, device: str) -> ising.ex
     )
 
 
-def _mean_with_error(name: str, rows: np.ndarray) -> dict[str, float]:
-    return dict(zip((name, f"{name}_error"), mean_and_error(rows), strict=True))
-
-
-def mean_and_error(rows: np.ndarray) -> tuple[float, float]:
-    """The mean over rows and its standard error, rows taken as independent: sqrt(sum (x - mean)^2 / (n (n - 1))).
-
-    Parameters
-    ----------
-    rows : array, shape (n_rows,)
-
-    Returns
-    -------
-    mean, error : float
-        The error of a single row is NaN.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mcgen import evaluation
-    >>> evaluation.mean_and_error(np.array([1.0, 3.0]))
-    (2.0, 1.0)
-    """
-    return float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(len(rows))) if len(rows) > 1 else math.nan
-
-
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
     """One dict for each temperature, as a dict of arrays over temperature; NaN where a row lacks a name.
 
@@ -312,58 +284,3 @@ def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
     """
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: np.array([row.get(name, float("nan")) for row in rows]) for name in names}
-
-
-def table(study: Study) -> str:
-    """The evaluation of a study as text: quantities down, temperatures across, errors in brackets.
-
-    Parameters
-    ----------
-    study : Study
-        With `exact` and `observables` as `evaluate` and `columns` make them, and a lattice.
-
-    Returns
-    -------
-    str
-    """
-    n_sites = study.lattice.n_sites
-    exact, values = study.exact, study.observables
-
-    def cells(name: str, source: dict[str, np.ndarray], digits: str, scale: float = 1.0) -> list[str]:
-        column = source.get(name, np.full(len(study.temperatures), np.nan)) * scale
-        errors = source.get(f"{name}_error")
-        if errors is None:
-            return [f"{value:{digits}}" if math.isfinite(value) else "-" for value in column]
-        return [
-            stats.format_error(float(value), float(error)) if math.isfinite(value) else "-"
-            for value, error in zip(column, errors * scale, strict=True)
-        ]
-
-    lines = [
-        ("log Z of the truth", "exact", cells("log_partition_truth", exact, ".8f")),
-        ("log Z of the model", "exact", cells("log_partition_model", exact, ".8f")),
-        ("KL(truth || model), nats", "exact", cells("kl_divergence", exact, ".5f")),
-    ]
-    if "test_log_likelihood" in exact or "best_log_likelihood" in exact:
-        lines += [
-            ("test log-likelihood", "model", cells("test_log_likelihood", exact, ".5f")),
-            ("", "best possible", cells("best_log_likelihood", exact, ".5f")),
-        ]
-    for name, words in PER_SITE.items():
-        for source, label in (
-            ("truth", "truth, exact"),
-            ("data", "data"),
-            ("model", "model, sampled"),
-            ("model_exact", "model, exact"),
-        ):
-            lines.append((words, label, cells(f"{name}_{source}", values, ".6f", 1 / n_sites)))
-            words = ""
-    header = ("", "", [f"T = {temperature:g}" for temperature in study.temperatures])
-    widths = [max(len(line[0]) for line in lines), max(len(line[1]) for line in lines)]
-    cell_width = max(len(cell) for line in [header, *lines] for cell in line[2])
-    text = []
-    for first, second, row in [header, *lines]:
-        text.append(f"{first:{widths[0]}}  {second:{widths[1]}}  " + "  ".join(f"{cell:>{cell_width}}" for cell in row))
-        if not first and not second:
-            text.append("-" * len(text[0]))
-    return "\n".join(text)

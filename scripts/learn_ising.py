@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> str:
     study, interrupted = learn(arguments, lattice)
     status = command.status_of(interrupted)
     results.save(arguments.output, study, arguments.overwrite, vars(arguments), status)
-    print(evaluation.table(study))
+    print(report.text_table(study))
     report.report(study, arguments.figure, arguments.overwrite)
     return status
 

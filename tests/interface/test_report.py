@@ -46,7 +46,7 @@ def test_evaluation_against_its_parts(study):
 
 
 def test_the_table_has_every_number_with_an_error_or_exact(study):
-    text = evaluation.table(study)
+    text = report.text_table(study)
     lines = text.splitlines()
     assert "T = 1.5" in lines[0]
     for words in (
@@ -188,7 +188,7 @@ def test_lattices_too_large_to_list_are_drawn_with_what_is_exact(lattice, known,
     chains = axes_of(figure, "Magnetization of the model's chains")[0]
     is_exact = any(line.get_label() == "truth, exact" for line in chains.lines)
     assert is_exact == (lattice.shape == (5, 6))
-    assert re_dashes(evaluation.table(study)) > 0
+    assert re_dashes(report.text_table(study)) > 0
 
 
 def re_dashes(text):
