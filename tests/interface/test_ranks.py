@@ -24,6 +24,7 @@ from mcgen import ising, parallel, rbm, results
 from mcgen.agreements import Agreements
 from mcgen.cli import main
 from mcgen.errors import FileError, InputError, McgenError
+from mcgen.parallel import launch
 
 WORK = Path(__file__).with_name("rank_work.py")
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
@@ -262,7 +263,7 @@ def test_several_processes_without_mpi4py_are_refused(monkeypatch):
     ],
 )
 def test_how_many_were_started(monkeypatch, variables, n):
-    for name in (*parallel.RANKS, *parallel.SIZES, *parallel.LOCAL_RANKS, "SLURM_STEP_ID"):
+    for name in (*launch.RANKS, *launch.SIZES, *launch.LOCAL_RANKS, "SLURM_STEP_ID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
