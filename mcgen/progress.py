@@ -17,25 +17,28 @@ SECONDS_BETWEEN_LINES = 10.0
 class _Lines:
     """At most one plain line every ten seconds: short work leaves no trace in a log.
 
-    The time left is judged by what came after the first update, which may have waited for kernels to compile.
+    The time left is judged by the work since the line before. Nothing is said of it after the first update, which may
+    have waited for kernels to compile.
     """
 
     def __init__(self, total: int, label: str, initial: int = 0):
         self.total, self.label, self.initial, self.done = total, label, initial, initial
-        self.start = self.last = time.monotonic()
-        self.done_at_start = initial
+        self.began = self.last = time.monotonic()
+        # The work that the time left is judged by began at `start`, with so much done.
+        self.start, self.done_at_start = self.began, initial
 
     def update(self, n: int) -> None:
         interruption.look_at_the_clock()
         self.done += n
         now = time.monotonic()
-        if now - self.last >= SECONDS_BETWEEN_LINES and self.done > self.initial:
-            self.last = now
+        is_first = self.done_at_start == self.initial
+        is_due = now - self.last >= SECONDS_BETWEEN_LINES and self.done > self.done_at_start
+        if is_due:
             left = (now - self.start) * (self.total - self.done) / (self.done - self.done_at_start)
-            print(
-                f"{self.label}: {100 * self.done // self.total}%, about {left:.0f} s left", file=sys.stderr, flush=True
-            )
-        if self.done_at_start == self.initial:
+            words = f" after {now - self.began:.0f} s" if is_first else f", about {left:.0f} s left"
+            print(f"{self.label}: {100 * self.done // self.total}%{words}", file=sys.stderr, flush=True)
+            self.last = now
+        if is_due or is_first:
             self.start, self.done_at_start = now, self.done
 
     def __enter__(self) -> "_Lines":

@@ -105,18 +105,14 @@ def test_fingerprints_tell_arrays_apart():
     assert fingerprint(one[1:]) != fingerprint(one[:-1])
 
 
-def test_the_time_left_after_a_resume_counts_only_what_was_done_since(capsys, monkeypatch):
-    clock = iter([0.0, 100.0])
+@pytest.mark.parametrize("initial", [0, 60])
+def test_the_time_left_is_judged_by_the_work_since_the_line_before(capsys, monkeypatch, initial):
+    clock = iter([0.0, 50.0, 70.0, 91.0, 101.0])  # kernels compile before the first update
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with progress.progress(100, "sum", shown=True, initial=60) as bar:
-        bar.update(10)
-    assert capsys.readouterr().err == "sum: 70%, about 300 s left\n"
-
-
-def test_the_time_left_is_judged_by_what_came_after_the_first_update(capsys, monkeypatch):
-    clock = iter([0.0, 50.0, 70.0])  # kernels compile before the first update
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with progress.progress(100, "training", shown=True) as bar:
-        bar.update(1)
-        bar.update(20)
-    assert capsys.readouterr().err == "training: 1%, about 4950 s left\ntraining: 21%, about 79 s left\n"
+    with progress.progress(100 + initial, "training", shown=True, initial=initial) as bar:
+        for n in (1, 20, 0, 30):
+            bar.update(n)
+    lines = {0: ("1%", "21%", "51%"), 60: ("38%", "50%", "69%")}[initial]
+    told = " after 50 s", ", about 79 s left", ", about 51 s left"
+    expected = [f"training: {line}{words}" for line, words in zip(lines, told, strict=True)]
+    assert capsys.readouterr().err.splitlines() == expected
