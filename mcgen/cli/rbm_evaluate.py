@@ -129,7 +129,7 @@ def _lines(arguments: argparse.Namespace, model, v, run, seed: int):  # noqa: AN
         yield "signs of data", _signs(evaluation.mode_balance(v))
         yield "signs of samples", _signs(evaluation.mode_balance(run))
         if model.n_visible <= MOST_UNITS:
-            yield "signs of the model, exact", _signs(evaluation.exact_mode_balance(model))
+            yield "signs of the model, exact", _signs(evaluation.exact_mode_balance(model), exact=True)
 
 
 def _spaced(n_rows: int, n: int):  # noqa: ANN202
@@ -139,5 +139,6 @@ def _spaced(n_rows: int, n: int):  # noqa: ANN202
     return np.arange(n) * n_rows // n
 
 
-def _signs(balance) -> str:  # noqa: ANN001
-    return f"p(m > 0) = {balance.positive}, p(m < 0) = {balance.negative}, p(m = 0) = {balance.zero}"
+def _signs(balance, exact: bool = False) -> str:  # noqa: ANN001
+    parts = (("> 0", balance.positive), ("< 0", balance.negative), ("= 0", balance.zero))
+    return ", ".join(f"p(m {sign}) = {f'{one.value:.6f}' if exact else one}" for sign, one in parts)

@@ -110,7 +110,7 @@ def test_evaluate_prints_what_the_functions_find(evaluate):
             assert f"\n  {name}" in part
         p = rbm.exact.probabilities(model)
         m = rbm.Spin().list_states(6, 0, 64).sum(axis=1)
-        assert f"exact p(m > 0) = {p[m > 0].sum():g}" in part
+        assert f"exact p(m > 0) = {p[m > 0].sum():.6f}, p(m < 0)" in part
     lone = rbm.RBM.random(6, 3, seed=1, scale=0.5)
     results.save("model.h5", lone)
     np.savetxt("rows.txt", rbm.exact.sample(lone, 300, seed=1), fmt="%d")
