@@ -9,6 +9,7 @@ from xdist.scheduler import LoadFileScheduling
 if "PYTEST_XDIST_WORKER" in os.environ:  # or the processes would wait for each other
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # of processes with several threads that tests start
 
 # Most of the time goes into compiling kernels, and processes that meet a kernel at the same time compile it twice. One
 # process therefore takes files from the front of this list, about lattices and autoencoders, and the other from its
