@@ -28,7 +28,7 @@ from mcgen import rbm, stats
 # Seconds of work in each run, in full and quick.
 WANTED, WANTED_QUICK = 0.5, 0.1
 FEW_RUNS = 3
-N_VISIBLE, N_HIDDEN, N_HIDDEN_QUICK, BATCH = 784, 500, 64, 500
+N_VISIBLE, N_HIDDEN, N_HIDDEN_QUICK, BATCH = 784, 500, 16, 500
 # Of an epoch: 50,000 images, and fewer when quick.
 UPDATES_PER_EPOCH, UPDATES_PER_EPOCH_QUICK = 100, 10
 PIXELS_ON = 0.13

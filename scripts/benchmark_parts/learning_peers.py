@@ -153,12 +153,12 @@ def rbms_annealing(model: rbm.RBM, n_runs: int) -> Callable[[int], float]:
 
 def trainers(gibbs_steps: int) -> dict[str, Callable]:
     """The peers that are installed, each in a process of its own."""
-    listed = {"rbms": apart(rbms_updates)} if installed("rbms") else {}
+    listed = {"rbms": apart(rbms_updates, "torch")} if installed("rbms") else {}
     if gibbs_steps == 1 and installed("scikit-learn"):
-        listed["scikit-learn"] = apart(scikit_learn_updates)
+        listed["scikit-learn"] = apart(scikit_learn_updates, "scikit-learn")
     return listed
 
 
 def annealers() -> dict[str, Callable]:
     """Likewise."""
-    return {"rbms": apart(rbms_annealing)} if installed("rbms") else {}
+    return {"rbms": apart(rbms_annealing, "torch")} if installed("rbms") else {}

@@ -59,9 +59,9 @@ def transfers(name: str, times: int = 1) -> tuple[int, int]:
     return states + means + 4 * (sizes.N_VISIBLE * sizes.N_HIDDEN + sizes.N_VISIBLE), 4
 
 
-def of_ranks(name: str, n_ranks: int, times: int, wanted: float, runs: int) -> dict:
-    """Median, quartiles and runs of a measurement on some ranks of one thread each."""
-    python = [sys.executable, "-m", "benchmark_parts.ranks_work", name, str(times), str(wanted), str(runs)]
+def of_ranks(n_ranks: int, times: int, wanted: float, runs: int) -> dict[str, dict]:
+    """Median, quartiles and runs of each kind of work, so many times as large, on some ranks of one thread each."""
+    python = [sys.executable, "-m", "benchmark_parts.ranks_work", str(times), str(wanted), str(runs)]
     environment = os.environ | {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [mpiexec(), "-n", str(n_ranks), *python]
     done = subprocess.run(command, cwd=FOLDER, env=environment, capture_output=True, text=True, check=False)
@@ -95,8 +95,9 @@ def ranks(arguments: argparse.Namespace) -> Iterator[dict]:
         return
     wanted = WANTED_QUICK if arguments.quick else WANTED
     runs = min(3, arguments.runs)
+    found = [of_ranks(*how, wanted, runs) for how in ((1, 1), (2, 1), (2, 2))]
     for name, work in WORK.items():
-        one, strong, weak = (of_ranks(name, *how, wanted, runs) for how in ((1, 1), (2, 1), (2, 2)))
+        one, strong, weak = (one[name] for one in found)
         n_bytes, n_gathers = transfers(name)
         more = {
             "bytes": n_bytes, "gathers": n_gathers, "latency_assumed": LATENCY, "bandwidth_assumed": BANDWIDTH,

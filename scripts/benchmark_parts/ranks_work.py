@@ -75,17 +75,21 @@ def seconds(world: World, run: Run, n: int) -> float:
     return world.from_first(time.perf_counter() - start)
 
 
-def main(name: str, times: str, wanted: str, runs: str) -> None:
-    """Measure, and print median and quartiles."""
-    world = parallel.world()
-    run = CASES[name](world, int(times))
+def measured(world: World, run: Run, wanted: float, runs: int) -> dict:
+    """Median and quartiles of the seconds of one piece of work."""
     run(1)
     n = 1
-    while seconds(world, run, n) < float(wanted):
+    while seconds(world, run, n) < wanted:
         n *= 2
-    found = [seconds(world, run, n) / n for _ in range(int(runs))]
+    return summary([seconds(world, run, n) / n for _ in range(runs)])
+
+
+def main(times: str, wanted: str, runs: str) -> None:
+    """Measure all cases and print what was found, by name: to start the ranks takes longer than quick work."""
+    world = parallel.world()
+    found = {name: measured(world, case(world, int(times)), float(wanted), int(runs)) for name, case in CASES.items()}
     if world.rank == 0:
-        print(json.dumps(summary(found)))
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

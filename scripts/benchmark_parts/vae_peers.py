@@ -224,11 +224,11 @@ def peers() -> dict[str, tuple[Callable[..., Run], ...]]:
     if not installed("torch"):
         return {}
     return {
-        "torch": (apart(torch_adam), apart(torch_adam_channels_last)),
-        "torch fused": (apart(torch_fused), apart(torch_fused_channels_last)),
+        "torch": (apart(torch_adam, "torch"), apart(torch_adam_channels_last, "torch")),
+        "torch fused": (apart(torch_fused, "torch"), apart(torch_fused_channels_last, "torch")),
     }
 
 
 def floors() -> tuple[Callable[..., Callable[[int], list[np.ndarray]]], ...]:
     """The ways to compute the products, of which the quickest counts."""
-    return (numpy_matmul, apart(torch_mm)) if installed("torch") else (numpy_matmul,)
+    return (numpy_matmul, apart(torch_mm, "torch")) if installed("torch") else (numpy_matmul,)
