@@ -98,6 +98,9 @@ def sample(
     exact               independent draws by the transfer matrix, where it reaches: no error but chance
     ==================  ==================================================================================
 
+    At temperatures far above the couplings a Metropolis sweep turns nearly every spin, which leaves the energy as it
+    was: it is remembered for about T / 6J sweeps (measured on 16 x 16 sites), where the heat bath forgets it in one.
+
     Single flips are made by one of two kernels. "bit-sliced" updates 512 spins at a time, for couplings of equal
     magnitude, of either sign, without a field, on periodic lattices of one to three axes of even length; "single-flip"
     is for everything else. "auto" chooses by lattice and number of chains alone, so that a seed gives the same states
