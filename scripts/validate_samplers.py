@@ -13,7 +13,7 @@ Expected: all means within 0.3 of 0 and all deviations between 0.8 and 1.2, a ! 
 chance moves means by 0.07 and deviations by 0.05, and the errors of the errors, with some hundred independent draws in
 the slowest runs, widen pulls by up to 0.06. The squares in a susceptibility have a skewed distribution: an estimate
 that is too low quotes an error that is too small, so that means of -0.1 are no mistake.
-Time: a minute with --quick; otherwise about 20 minutes on two cores.
+Time: a minute with --quick; otherwise about an hour on two cores.
 
     python scripts/validate_samplers.py --quick
     python scripts/validate_samplers.py --output validate_samplers.h5 --figure validate_samplers.png
