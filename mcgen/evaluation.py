@@ -1,10 +1,11 @@
 """How right a model of lattice spins is: exact values and observables of truth, data and model, side by side."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from mcgen import enumeration, ising, observables, rbm, stats, vae
+from mcgen import enumeration, ising, observables, rbm, vae
 from mcgen.errors import InputError
 from mcgen.ising import Ising
 from mcgen.rbm import RBM
@@ -97,12 +98,12 @@ def evaluate(
             table[f"{name}_model_exact"] = of_model[name]
     if test is not None:
         if summable:
-            of_test = rbm.evaluation.log_likelihood(model, test, exact["log_partition_model"], device)
-            exact |= {"test_log_likelihood": of_test.value, "test_log_likelihood_error": of_test.error}
+            rows = -model.free_energy(test, device) - exact["log_partition_model"]
+            exact |= _mean_with_error("test_log_likelihood", rows)
         if thermo is not None:
             spins = observables.spins(test, lattice)
-            best = stats.mean_of_rows(-lattice.energy(spins) / temperature - exact["log_partition_truth"])
-            exact |= {"best_log_likelihood": best.value, "best_log_likelihood_error": best.error}
+            rows = -lattice.energy(spins) / temperature - exact["log_partition_truth"]
+            exact |= _mean_with_error("best_log_likelihood", rows)
     return exact, table
 
 
@@ -271,6 +272,32 @@ def _thermodynamics(lattice: Ising, temperature: float, device: str) -> ising.ex
         if plans[method].seconds < MOST_SECONDS
         else None
     )
+
+
+def _mean_with_error(name: str, rows: np.ndarray) -> dict[str, float]:
+    return dict(zip((name, f"{name}_error"), mean_and_error(rows), strict=True))
+
+
+def mean_and_error(rows: np.ndarray) -> tuple[float, float]:
+    """The mean over rows and its standard error, rows taken as independent: sqrt(sum (x - mean)^2 / (n (n - 1))).
+
+    Parameters
+    ----------
+    rows : array, shape (n_rows,)
+
+    Returns
+    -------
+    mean, error : float
+        The error of a single row is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mcgen import evaluation
+    >>> evaluation.mean_and_error(np.array([1.0, 3.0]))
+    (2.0, 1.0)
+    """
+    return float(rows.mean()), float(rows.std(ddof=1) / math.sqrt(len(rows))) if len(rows) > 1 else math.nan
 
 
 def columns(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:

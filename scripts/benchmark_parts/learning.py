@@ -23,7 +23,9 @@ from benchmark_parts.learning_peers import annealers, mcgen_annealing, mcgen_upd
 from benchmark_parts.products import floors
 from benchmark_parts.rbm_sweeps import Case
 from benchmark_parts.rows import of_turns, row
-from mcgen import rbm, stats
+from mcgen import rbm
+from mcgen.evaluation import mean_and_error
+from mcgen.stats import format_error
 
 # Seconds of work in each run, in full and quick.
 WANTED, WANTED_QUICK = 0.5, 0.1
@@ -82,16 +84,16 @@ def likelihoods(train: np.ndarray, test: np.ndarray, seconds: float) -> dict:
         found[name] = rbm.evaluation.log_likelihood(model, test, exact).rows
     likelihood = {name: of_rows(one) for name, one in found.items()}
     less = {name: of_rows(found["mcgen"] - one) for name, one in found.items() if name != "mcgen"}
-    words = [f"log p {stats.format_error(**likelihood['mcgen'])}"]
-    words += [f"{name} {stats.format_error(**one)} less" for name, one in less.items()]
+    words = [f"log p {format_error(**likelihood['mcgen'])}"]
+    words += [f"{name} {format_error(**one)} less" for name, one in less.items()]
     own = {"seconds": seconds, "quartiles": [seconds, seconds], "runs": 1}
     work = f"training that ends after as long, RBM {n_visible} x {N_FEW_HIDDEN}"
     return row(work, own, log_likelihood=likelihood, less=less, words=", ".join(words))
 
 
 def of_rows(values: np.ndarray) -> dict[str, float]:
-    """The mean of rows, and its error."""
-    return dict(zip(("value", "error"), stats.mean_of_rows(values)[:2], strict=True))
+    """The mean of independent rows, and its error."""
+    return dict(zip(("value", "error"), mean_and_error(values), strict=True))
 
 
 def learning(arguments: argparse.Namespace) -> Iterator[dict]:

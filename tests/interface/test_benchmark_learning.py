@@ -25,8 +25,9 @@ def spins():
     return ((run.states.reshape(-1, 6) + 1) // 2).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["mcgen", "rbms", "scikit-learn"])
-def test_all_trainers_learn_the_same_distribution(spins, name):
+# In nats after an epoch, from 0.97 before: rbms learns more in one, 0.34.
+@pytest.mark.parametrize(("name", "at_first"), [("mcgen", 0.6), ("rbms", 0.3), ("scikit-learn", 0.6)])
+def test_all_trainers_learn_the_same_distribution(spins, name, at_first):
     start = rbm.RBM.random(6, 12, seed=1, scale=0.1, dtype=np.float32)
     makers = {"mcgen": learning_peers.mcgen_updates} | learning_peers.trainers(1)
     if name not in makers:
@@ -38,7 +39,7 @@ def test_all_trainers_learn_the_same_distribution(spins, name):
         model = rbm.RBM(*(np.asarray(array, np.float64) for array in run(n_epochs)))
         return float(truth @ np.log(truth / rbm.exact.probabilities(model)))
 
-    assert divergence(60) < 0.2 < 0.3 < divergence(1)
+    assert divergence(60) < 0.2 < at_first < divergence(1)
 
 
 def test_a_training_ends_when_its_time_is_over(spins, monkeypatch):
@@ -115,7 +116,9 @@ def test_rows(spins, tmp_path, capsys, monkeypatch):
 
 def test_errors_of_likelihoods_are_those_of_independent_rows():
     values = np.random.default_rng(1).normal(size=10_000)
-    assert learning.of_rows(values)["error"] == pytest.approx(0.01, rel=0.03)
+    # The images of a data set may lie in an order, and are independent all the same.
+    for rows in (values, np.sort(values)):
+        assert learning.of_rows(rows)["error"] == pytest.approx(0.01, rel=0.03)
 
 
 def test_contenders_of_a_library_share_a_process():
