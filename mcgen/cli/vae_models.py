@@ -78,9 +78,9 @@ def bound_columns(entry: Entry, rows, seed: int) -> tuple[dict[str, float], str]
     bound = vae.elbo(entry.net, rows, entry.condition, n_draws=10, seed=seed)
     columns, words = {}, []
     for name, word in (("total", "bound"), ("reconstruction", "reconstruction"), ("kl", "KL")):
-        value, error, *_ = stats.mean_of_rows(getattr(bound, name))
-        columns |= {word.lower(): value, f"{word.lower()}_error": error}
-        words.append(f"{word} {stats.format_error(value, error)}")
+        mean = stats.mean_of_rows(getattr(bound, name))
+        columns |= {word.lower(): mean.value, f"{word.lower()}_error": mean.error}
+        words.append(f"{word} {mean}")
     return columns, ", ".join(words) + " nats a row"
 
 

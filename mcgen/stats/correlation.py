@@ -191,12 +191,12 @@ def mean(series: np.ndarray) -> Estimate:
     chains = as_chains(series)
     if chains.size < 2:
         raise InputError("a single number has no error bar; give at least two draws")
+    return _mean(chains, "draws")
+
+
+def _mean(chains: np.ndarray, of: str) -> Estimate:
     how = spread(chains)
-    warn_if_uncertain(how, chains.shape, stacklevel=3)
-    return _estimate(chains, how)
-
-
-def _estimate(chains: np.ndarray, how: Spread) -> Estimate:
+    warn_if_uncertain(how, chains.shape, stacklevel=4, of=of)
     time = how.autocorrelation_time
     return Estimate(float(chains.mean()), math.sqrt(how.squared_error), time, chains.size / time)
 
@@ -234,9 +234,7 @@ def mean_of_rows(values: np.ndarray) -> Estimate:
     values = as_chains(values)
     if values.size == 1:
         return Estimate(float(values[0, 0]), math.nan, math.nan, math.nan)
-    how = spread(values)
-    warn_if_uncertain(how, values.shape, stacklevel=3, of="rows")
-    return _estimate(values, how)
+    return _mean(values, "rows")
 
 
 def spread(chains: np.ndarray) -> Spread:

@@ -11,7 +11,7 @@ from mcgen.errors import InputError
 from mcgen.parallel import ALONE, World
 from mcgen.rbm.exact import gaussian, listing, two_level
 from mcgen.rbm.exact.limits import check_listed, check_summable, listed_layer, method
-from mcgen.rbm.model import RBM
+from mcgen.rbm.model import RBM, free_energy_of_rows
 
 
 def log_partition(
@@ -185,9 +185,9 @@ def log_likelihood(model: RBM, v: np.ndarray, device: str = "cpu") -> float:
     >>> round(rbm.exact.log_likelihood(model, [[0, 1, 1]]), 6)  # -3 log 2
     -2.079442
     """
-    v = model.check_rows(np.atleast_2d(model.check_visible(v, exact_states=True)))
+    rows = model.check_rows(model.check_visible(v).reshape(-1, model.n_visible))
     log_z = log_partition(model, device)
-    return float(-model.free_energy(v, device).mean() - log_z)
+    return float(-free_energy_of_rows(model, rows, device).mean() - log_z)
 
 
 def kl_divergence(probabilities: np.ndarray, model: RBM, device: str = "cpu") -> float:
